@@ -1,0 +1,1 @@
+//! imgit: git for container images and VM disks.

@@ -1,0 +1,1 @@
+//! The real binary, run as a user runs it.
