@@ -1,1 +1,9 @@
 //! imgit: git for container images and VM disks.
+
+pub mod attr;
+pub mod content;
+pub mod error;
+pub mod id;
+pub mod path;
+pub mod progress;
+pub mod tree;
