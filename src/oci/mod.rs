@@ -4,5 +4,15 @@
 //! out blobs by descriptor, a [`sink::Sink`] takes them; layouts, archives and registries are both.
 //! Nothing here knows of the store.
 
+pub mod config;
+pub mod descriptor;
 pub mod digest;
+pub mod document;
+pub mod index;
+pub mod json;
+pub mod manifest;
+pub mod media_type;
 pub mod name;
+pub mod platform;
+pub mod sink;
+pub mod source;
