@@ -5,6 +5,7 @@ pub mod codec;
 pub mod content;
 pub mod error;
 pub mod id;
+pub mod oci;
 pub mod path;
 pub mod progress;
 pub mod tree;
