@@ -3,6 +3,7 @@
 pub mod attr;
 pub mod content;
 pub mod error;
+pub mod fs;
 pub mod id;
 pub mod path;
 pub mod progress;
