@@ -1,6 +1,7 @@
 //! imgit: git for container images and VM disks.
 
 pub mod attr;
+pub mod codec;
 pub mod content;
 pub mod error;
 pub mod fs;
