@@ -6,6 +6,9 @@
 //! is the one place that makes them into files, step by step from a folder it holds open.
 
 pub mod atomic;
+pub mod chain;
+pub mod scan;
+pub mod xattrs;
 
 pub use atomic::AtomicFile;
 pub use atomic::write_atomic;

@@ -20,6 +20,8 @@ const KEPT: [&[u8]; 4] = [b"security.", b"system.posix_acl_", b"trusted.", b"use
 pub struct XattrReader {
     list: Vec<u8>,
     value: Vec<u8>,
+    /// Without `/proc` what cannot be opened shows no attributes.
+    has_proc: bool,
 }
 
 /// A file that is open, or a name in an open directory; a symlink there is not followed.
@@ -40,13 +42,19 @@ impl Whose<'_> {
 
 impl XattrReader {
     pub fn new() -> XattrReader {
-        XattrReader { list: vec![0; ANSWER_BYTES_MAX], value: vec![0; ANSWER_BYTES_MAX] }
+        let has_proc = rustix::fs::access("/proc/self/fd", rustix::fs::Access::EXISTS).is_ok();
+        XattrReader {
+            list: vec![0; ANSWER_BYTES_MAX],
+            value: vec![0; ANSWER_BYTES_MAX],
+            has_proc,
+        }
     }
 
     /// Returns what this process may see; `trusted.*` is listed for the privileged only.
     pub fn read(&mut self, whose: &Whose<'_>) -> Result<Xattrs> {
         let listed = match whose {
             Whose::Open(fd) => rustix::fs::flistxattr(fd, &mut self.list[..]),
+            Whose::Named(_) if !self.has_proc => Ok(0),
             Whose::Named(path) => rustix::fs::llistxattr(path.as_c_str(), &mut self.list[..]),
         };
         let listed = match listed {
@@ -56,13 +64,17 @@ impl XattrReader {
         };
         let mut pairs = Vec::new();
         for name in self.list[..listed].split_inclusive(|byte| *byte == 0) {
-            let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
+            let Ok(name) = CStr::from_bytes_with_nul(name) else {
+                continue;
+            };
             if !KEPT.iter().any(|space| name.to_bytes().starts_with(space)) {
                 continue;
             }
             let got = match whose {
                 Whose::Open(fd) => rustix::fs::fgetxattr(fd, name, &mut self.value[..]),
-                Whose::Named(path) => rustix::fs::lgetxattr(path.as_c_str(), name, &mut self.value[..]),
+                Whose::Named(path) => {
+                    rustix::fs::lgetxattr(path.as_c_str(), name, &mut self.value[..])
+                }
             };
             match got {
                 Ok(len) => pairs.push((name.to_bytes().into(), self.value[..len].into())),
