@@ -4,6 +4,8 @@ pub mod attr;
 pub mod codec;
 pub mod content;
 pub mod error;
+pub mod export;
+pub mod fs;
 pub mod id;
 pub mod oci;
 pub mod path;
