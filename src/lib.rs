@@ -1,8 +1,10 @@
 //! imgit: git for container images and VM disks.
 
 pub mod attr;
+pub mod codec;
 pub mod content;
 pub mod error;
+pub mod fs;
 pub mod id;
 pub mod oci;
 pub mod path;

@@ -1,12 +1,15 @@
 //! A file system as a Merkle tree of directory nodes. Values and bytes; no store.
 
+pub mod codec;
 pub mod entry;
+pub mod memory;
 
 pub use entry::Entry;
 pub use entry::Kind;
 pub use entry::Node;
 pub use entry::NodeIds;
 pub use entry::Tree;
+pub use memory::MemoryNodes;
 
 use crate::error::Result;
 use crate::id::NodeId;
