@@ -7,4 +7,5 @@ pub mod error;
 pub mod id;
 pub mod path;
 pub mod progress;
+pub mod store;
 pub mod tree;
