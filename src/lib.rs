@@ -10,4 +10,5 @@ pub mod id;
 pub mod oci;
 pub mod path;
 pub mod progress;
+pub mod store;
 pub mod tree;
