@@ -14,9 +14,9 @@ trap 'chmod -R u+rwX "$work" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 # Every engine keeps its state under $work, needs no daemon, no overlayfs and no systemd.
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
-buildah() { command buildah --root "$work/storage" --runroot "$work/run" "$@"; }
+buildah() { command buildah --log-level error --storage-driver vfs --root "$work/storage" --runroot "$work/run" "$@"; }
 podman() {
-    command podman --root "$work/storage" --runroot "$work/run" --storage-driver vfs \
+    command podman --log-level error --root "$work/storage" --runroot "$work/run" --storage-driver vfs \
         --cgroup-manager=cgroupfs --runtime=/usr/sbin/runc "$@"
 }
 
