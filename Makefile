@@ -5,7 +5,7 @@ CARGO ?= cargo
 .PHONY: help demo build check fmt clippy doc test slow fuzz bench testdata clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build, then import, log, diff and export two real images in a temporary store
 	@tests/demo.sh

@@ -17,7 +17,7 @@ run() {
 }
 
 # The digest of the one manifest in an OCI layout.
-digest() { sed 's/.*"digest":"\(sha256:[0-9a-f]*\)".*/\1/' "$1/index.json"; }
+digest() { grep -o 'sha256:[0-9a-f]*' "$1/index.json"; }
 
 run import oci:testdata/web-v1.oci:v1 web
 run tag web v1
