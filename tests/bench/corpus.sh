@@ -6,7 +6,7 @@
 #   files.oci   refs 1 and 2: 20,000 files in one layer, 200 changes between them
 #   trees/      app-1 app-2 files-1 files-2 unpacked, less device nodes (ostree refuses them)
 #
-# Packages come from the mirrors that apt is set up with. Root. About five minutes and 4 GB.
+# Packages come from the mirrors that apt is set up with. Root. About ten minutes and 4 GB.
 set -euo pipefail
 export LC_ALL=C TZ=UTC
 umask 022

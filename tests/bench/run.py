@@ -259,6 +259,11 @@ class Ostree(Peer):
     note = "commit of the unpacked tree, archive mode"
     mode = "archive"
 
+    @classmethod
+    def version(cls):
+        """`ostree --version` is a page of YAML."""
+        return "ostree " + output("ostree", "--version").split("'")[1] if shutil.which("ostree") else None
+
     def prepare(self):
         self.repo = f"--repo={self.place / 'store'}"
         run("ostree", self.repo, "init", f"--mode={self.mode}")
@@ -297,10 +302,6 @@ class OstreeBare(Ostree):
     note = "commit of the unpacked tree, bare mode (uncompressed)"
     mode = "bare"
     files_diff = None
-
-    @classmethod
-    def version(cls):
-        return Ostree.version()
 
 
 class DiffRq(Peer):
@@ -463,7 +464,7 @@ class Report:
         both = {**layers(APP)}
         yield "# Benchmarks"
         yield ""
-        yield (f"Medians of {self.rounds} rounds, peers interleaved, {os.cpu_count()} cores, {datetime.date.today()}, by "
+        yield (f"Medians of {self.rounds} round{'s' if self.rounds > 1 else ''}, peers interleaved, {os.cpu_count()} cores, {datetime.date.today()}, by "
                "`make bench`. In brackets: how many times imgit's time a peer took. The images: a Debian with python3, nginx, "
                f"compilers and an application in five gzip layers, twice; {megabytes(sum(both.values()))} in {len(both)} distinct layers.")
         yield ""
