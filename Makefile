@@ -39,6 +39,7 @@ fuzz: ## fuzz each target for FUZZ_SECONDS (30) on stable Rust
 bench: build ## compare with umoci, ostree, restic and composefs; writes tests/bench/RESULTS.md
 	@tests/support/install.sh bench
 	@tests/bench/corpus.sh
+	@tests/bench/cfsctl.sh
 	@IMGIT=target/release/imgit tests/bench/run.py
 
 testdata: ## make the fixtures in testdata/ anew (root)

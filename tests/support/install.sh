@@ -13,8 +13,8 @@ build="gcc libc6-dev make pkg-config"
 test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq"
 # What made the fixtures in testdata/.
 testdata="$test"
-# Peers of `make bench`. ostree, restic and umoci are measured; GNU time gives the peak of memory.
-bench="$test mmdebstrap restic ostree time pigz"
+# Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
+bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev"
 # libFuzzer comes with the crate libfuzzer-sys as C++ source; ASan's runtime comes with rustc.
 fuzz="$build g++"
 
