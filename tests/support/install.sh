@@ -15,7 +15,7 @@ test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar g
 testdata="$test"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
 bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev"
-# libFuzzer comes with the crate libfuzzer-sys as C++ source; ASan's runtime comes with rustc.
+# libFuzzer comes with the crate libfuzzer-sys, as C++ source.
 fuzz="$build g++"
 
 wanted=
