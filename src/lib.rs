@@ -7,6 +7,7 @@ pub mod error;
 pub mod export;
 pub mod fs;
 pub mod id;
+pub mod layer;
 pub mod oci;
 pub mod path;
 pub mod progress;
