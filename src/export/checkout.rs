@@ -684,8 +684,10 @@ mod tests {
     use crate::content::HashSink;
     use crate::export::testing::Kept;
     use crate::export::testing::MemoryContents;
+    use crate::export::testing::as_user;
     use crate::export::testing::is_root;
     use crate::export::testing::keep;
+    use crate::export::testing::plant_deep;
     use crate::export::testing::plant_plain;
     use crate::export::testing::plant_privileged;
     use crate::export::testing::sh;
@@ -733,6 +735,7 @@ mod tests {
     fn what_comes_out_scans_to_the_same_tree() {
         let (from, to) = (fs::temp_dir().unwrap(), fs::temp_dir().unwrap());
         plant_plain(from.path());
+        plant_deep(from.path());
         if is_root() {
             plant_privileged(from.path());
         } else {
@@ -755,6 +758,96 @@ mod tests {
             assert_eq!(list(from.path()), list(&into));
         }
         assert_eq!(again.id(), kept.tree.id());
+    }
+
+    #[test]
+    fn a_user_s_own_folder_comes_out_the_same_for_that_user() {
+        as_user("export::checkout::tests::what_comes_out_scans_to_the_same_tree");
+    }
+
+    #[test]
+    fn a_user_gets_the_files_and_a_list_of_what_was_not_permitted() {
+        if !as_user(
+            "export::checkout::tests::a_user_gets_the_files_and_a_list_of_what_was_not_permitted",
+        ) {
+            return;
+        }
+        let mut nodes = MemoryNodes::new();
+        let mut contents = MemoryContents::default();
+        let content = crate::content::ContentSink::put(&mut contents, 2, &mut &b"hi"[..]).unwrap();
+        let file = Kind::File { content, size: 2 };
+        let (uid, gid) = (65_534, 65_534);
+        let own = |mode: u32| Attr {
+            mode,
+            uid,
+            gid,
+            ..Default::default()
+        };
+        let caps = b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0".as_slice();
+        let with = |name: &str, attr: Attr| {
+            let pairs = vec![(name.as_bytes().into(), caps.into())];
+            Attr {
+                xattrs: Xattrs::new(pairs),
+                ..attr
+            }
+        };
+        let shut = nodes
+            .put_node(&Node {
+                entries: vec![entry(b"f", file.clone(), own(0o600))],
+            })
+            .unwrap();
+        let entries = vec![
+            entry(
+                b"device",
+                Kind::BlockDevice { major: 8, minor: 0 },
+                own(0o600),
+            ),
+            entry(
+                b"ping",
+                file.clone(),
+                with("security.capability", own(0o755)),
+            ),
+            entry(b"shut", Kind::Dir(shut), own(0o000)),
+            entry(
+                b"sudo",
+                file.clone(),
+                Attr {
+                    mode: 0o4755,
+                    ..Default::default()
+                },
+            ),
+            entry(b"sudo-mine", file.clone(), own(0o4755)),
+            entry(b"trusted", Kind::Fifo, with("trusted.x", own(0o644))),
+            entry(b"user", file.clone(), with("user.x", own(0o444))),
+            entry(b"z", file, own(0o600)),
+        ];
+        let mut tree = tree_with(&mut nodes, entries);
+        tree.root_attr = own(0o700);
+        let path = |path: &str| TreePath::parse(path.as_bytes()).unwrap();
+        tree.hardlinks = vec![vec![path("shut/f"), path("z")]];
+        let to = fs::temp_dir().unwrap();
+        let done = checkout(
+            &tree,
+            &nodes,
+            &contents,
+            to.path(),
+            &CheckoutOptions::default(),
+            &Silent,
+        )
+        .unwrap();
+        assert_eq!(
+            skipped_shown(&done),
+            "1 device (not permitted): [`/device`]\n\
+             1 extended attribute security.capability (not permitted): [`/ping`]\n\
+             1 owner (not permitted): [`/sudo`]\n\
+             1 setuid and setgid bits (the owner is not the tree's): [`/sudo`]\n\
+             1 extended attribute trusted.x (not permitted): [`/trusted`]\n"
+        );
+        let modes = sh(to.path(), "stat -c '%n %a %h' *; chmod 700 shut");
+        assert_eq!(
+            modes,
+            "ping 755 1\nshut 0 2\nsudo 755 1\nsudo-mine 4755 1\ntrusted 644 1\nuser 444 1\nz 600 2\n"
+        );
     }
 
     #[test]

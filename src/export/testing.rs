@@ -72,6 +72,27 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Says whether the test runs as an ordinary user. As root, runs it again as one and says no.
+#[track_caller]
+pub fn as_user(test: &str) -> bool {
+    if !is_root() {
+        return true;
+    }
+    // The build's own folder may be closed to others.
+    let folder = crate::fs::temp_dir().unwrap();
+    std::fs::copy(
+        std::env::current_exe().unwrap(),
+        folder.path().join("tests"),
+    )
+    .unwrap();
+    let user =
+        "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all";
+    let run = format!("{user} ./tests --exact {test} 2>&1 || true");
+    let said = sh(folder.path(), &format!("chmod 0755 . tests; {run}"));
+    assert!(said.contains("1 passed"), "{said}");
+    false
+}
+
 /// Runs a shell script in the folder.
 #[track_caller]
 pub fn sh(folder: &Path, script: &str) -> String {
@@ -85,7 +106,7 @@ pub fn sh(folder: &Path, script: &str) -> String {
         "{script}: {}",
         String::from_utf8_lossy(&run.stderr)
     );
-    String::from_utf8(run.stdout).unwrap()
+    String::from_utf8_lossy(&run.stdout).into_owned()
 }
 
 pub fn has(tool: &str) -> bool {
@@ -140,8 +161,16 @@ pub fn plant_plain(folder: &Path) {
     .unwrap();
     let xattr = rustix::fs::XattrFlags::empty();
     rustix::fs::lsetxattr(folder.join("tool"), "user.note", b"a\0b=\n", xattr).unwrap();
-    rustix::fs::lsetxattr(folder.join("empty"), "user.empty", b"", xattr).unwrap();
-    // Deeper than any path a system call takes.
+    rustix::fs::lsetxattr(folder.join("sp ace"), "user.empty", b"", xattr).unwrap();
+    // Times of directories last: making entries moved them.
+    sh(
+        folder,
+        "touch -d '1965-03-04 05:06:07.123456789Z' a/b; touch -d '2001-01-01 01:01:01.25Z' .; chmod 0751 .",
+    );
+}
+
+/// A path longer than any that a system call takes.
+pub fn plant_deep(folder: &Path) {
     let mut dir = rustix::fs::open(
         folder,
         crate::fs::chain::OPEN_DIR,
@@ -167,11 +196,7 @@ pub fn plant_plain(folder: &Path) {
         0,
     )
     .unwrap();
-    // Times of directories last: making entries moved them.
-    sh(
-        folder,
-        "touch -d '1965-03-04 05:06:07.123456789Z' a/b; touch -d '2001-01-01 01:01:01.25Z' .; chmod 0751 .",
-    );
+    sh(folder, "touch -d '2001-01-01 01:01:01.25Z' .");
 }
 
 /// What only root can make.

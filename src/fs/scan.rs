@@ -579,6 +579,7 @@ fn tree_path(path: &[u8]) -> TreePath {
 mod tests {
     use super::*;
     use crate::content::HashSink;
+    use crate::export::testing::as_user;
     use crate::id::ContentId;
     use crate::progress::Silent;
     use crate::tree::NodeSource;
@@ -797,6 +798,35 @@ mod tests {
         );
         check(&[8, 7, 6], false, Err(shrank), &[]);
         check(&[8, 7, 6], true, Ok(&[]), &[shrank]);
+    }
+
+    #[test]
+    fn what_a_user_may_not_read_is_left_out_only_where_that_is_allowed() {
+        if !as_user(
+            "fs::scan::tests::what_a_user_may_not_read_is_left_out_only_where_that_is_allowed",
+        ) {
+            return;
+        }
+        let world = World::with(&["a", "file", "folder/x", "z"]);
+        for path in ["file", "folder"] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0);
+            std::fs::set_permissions(world.folder.path().join(path), mode).unwrap();
+        }
+        let at = world.folder.path().display();
+        let err = world.scan(&ScanOptions::default(), &Silent).unwrap_err();
+        assert_eq!(err.to_string(), format!("cannot open {at}/file"));
+        let heard = Heard::default();
+        let options = ScanOptions {
+            keep_going: true,
+            ..Default::default()
+        };
+        let tree = world.scan(&options, &heard).unwrap();
+        assert_eq!(world.paths(&tree), ["a", "z"]);
+        let expected = [
+            format!("cannot open {at}/file"),
+            format!("cannot open {at}/folder"),
+        ];
+        assert_eq!(heard.0.into_inner().unwrap(), expected);
     }
 
     #[test]
