@@ -140,10 +140,11 @@ printf 'exact\n' > "$work/gnu/home/big/nanoseconds"
 touch -d '2026-01-15T12:34:56.123456789Z' "$work/gnu/home/big/nanoseconds"   #= time alone, by less than a second
 truncate -s 1M "$work/gnu/var/lib/sparse.img"
 printf 'island' | dd of="$work/gnu/var/lib/sparse.img" bs=1 seek=524288 conv=notrunc status=none   #= v2 lacks it
-settle "$work/gnu/var" 2026-02-01T09:40:00Z
+settle "$work/gnu" 2026-02-01T09:40:00Z
 # GNU tar puts its process id into the name of a sparse entry: in a namespace of its own that is 1.
-unshare --pid --fork tar -C "$work/gnu" -cf "$work/v1-gnu.tar" --format=posix --sparse --owner=0 --group=0 --numeric-owner \
-    --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime home/big/nanoseconds var/lib
+unshare --pid --fork tar -C "$work/gnu" -cf "$work/v1-gnu.tar" --format=posix --sparse --no-recursion --owner=0 --group=0 --numeric-owner \
+    --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \
+    home/big home/big/nanoseconds var var/lib var/lib/sparse.img
 add_tar v1 2026-02-01T09:40:00Z "sub-second times and holes" "$work/v1-gnu.tar"
 
 umoci config --image "$layout:v1" --no-history --created 2026-02-01T10:00:00Z --author "imgit testdata" \
@@ -171,8 +172,6 @@ ln -sfn releases/2 "$root/etc/web/current"                                      
 rm "$root/etc/localtime" && printf 'TZif2 stand-in\n' > "$root/etc/localtime"    #= link -> file
 rm "$root/opt/plugin" && mkdir "$root/opt/plugin"
 printf '#!/bin/sh\necho plugin\n' > "$root/opt/plugin/run" && chmod 0755 "$root/opt/plugin/run"   #= file -> directory (its content moved inside)
-rm -r "$root/opt/data" && printf 'alpha\nbeta\n' > "$root/opt/data"              #= directory -> file
-rm -r "$root/opt/lib" && ln -s ../usr/lib/web "$root/opt/lib"                    #= directory -> link
 chmod 0600 "$root/etc/web/secret.key"                                            #= mode
 chmod 0755 "$root/usr/bin/web-su"                                                #= setuid lost
 chmod 0755 "$root/var/spool/web"                                                 #= sticky lost
@@ -206,10 +205,16 @@ umoci insert --image "$layout:v2" --opaque --history.created 2026-03-01T09:10:00
 python3 "$make_dir/layer.py" "$work/v2-names.tar" 2026-03-01T09:30:00Z <<'LAYER'
 dir  ./srv/www/
 file ./srv/www/caf%E9.html mode=0644 text=latin-1,%20second%20edition%0A
+dir  ./opt/
+file ./opt/data mode=0644 text=alpha%0Abeta%0A
+sym  ./opt/lib to=../usr/lib/web
+dir  ./usr/
 link ./usr/local-index.html to=srv/www/index.html
+dir  ./etc/web/conf.d/
 file ./etc/web/conf.d/order.conf mode=0644 text=written%20before%20its%20whiteout%0A
 white ./etc/web/conf.d opaque
 LAYER
+#= directory -> file and directory -> link: umoci would add whiteouts below them, `opt/data/.wh.a`, which podman cannot apply
 #= names that are not UTF-8: caf\xe9.html changed, \xff\xfeodd removed (v2 never had it)
 #= a hard link to a file of a lower layer; an opaque whiteout after its sibling
 add_tar v2 2026-03-01T09:30:00Z "odd things by hand" "$work/v2-names.tar"
