@@ -1,10 +1,14 @@
 //! imgit: git for container images and VM disks.
 
 pub mod attr;
+pub mod codec;
 pub mod content;
 pub mod error;
+pub mod export;
+pub mod fs;
 pub mod id;
 pub mod layer;
+pub mod oci;
 pub mod path;
 pub mod progress;
 pub mod tree;

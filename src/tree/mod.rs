@@ -1,12 +1,19 @@
 //! A file system as a Merkle tree of directory nodes. Values and bytes; no store.
 
+pub mod build;
+pub mod codec;
+pub mod diff;
 pub mod entry;
+pub mod glob;
+pub mod memory;
+pub mod walk;
 
 pub use entry::Entry;
 pub use entry::Kind;
 pub use entry::Node;
 pub use entry::NodeIds;
 pub use entry::Tree;
+pub use memory::MemoryNodes;
 
 use crate::error::Result;
 use crate::id::NodeId;
