@@ -9,6 +9,7 @@
 //! Nothing here opens a file, knows of a store, or keeps a payload in memory. No input makes it
 //! panic; what a stranger may make it do is bounded by [`Limits`].
 
+pub mod compression;
 pub mod header;
 mod pax;
 pub mod read;
