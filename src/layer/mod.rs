@@ -9,6 +9,7 @@
 //! Nothing here opens a file, knows of a store, or keeps a payload in memory. No input makes it
 //! panic; what a stranger may make it do is bounded by [`Limits`].
 
+pub mod compression;
 pub mod header;
 mod pax;
 pub mod read;
@@ -62,10 +63,8 @@ pub struct Limits {
     pub entries: u64,
     /// The body of one PAX header, and one sparse map. Go's limit is the same.
     pub pax_bytes: usize,
-    /// A name or a link target.
+    /// A name or a link target; of the parts of a name, `path` bounds the number.
     pub path_bytes: usize,
-    /// Parts of one path: what walks a tree may need stack or memory for each.
-    pub path_parts: usize,
     /// Sparse files of one layer, together and with their holes: a map of a few bytes can claim
     /// 2^60 zeros, and each of them is hashed.
     pub sparse_bytes: u64,
@@ -80,12 +79,8 @@ impl Default for Limits {
             entries: 10_000_000,
             pax_bytes: 1 << 20,
             path_bytes: crate::path::PATH_BYTES_MAX,
-            path_parts: PATH_PARTS_MAX,
             sparse_bytes: 64 << 30,
             raw_run_bytes: 1 << 20,
         }
     }
 }
-
-/// Linux takes paths of 4,095 bytes, so no file can be opened by a path of more parts.
-pub const PATH_PARTS_MAX: usize = 2_048;

@@ -21,6 +21,7 @@ use super::Limits;
 use super::sparse::Shape;
 use super::walk;
 use super::walk::Input;
+use crate::codec::put_varint;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
@@ -42,7 +43,6 @@ pub fn list(recipe: &mut dyn Read, each: &mut dyn FnMut(LayerEntry) -> Result<()
         entries: u64::MAX,
         pax_bytes: usize::MAX,
         path_bytes: crate::path::PATH_BYTES_MAX,
-        path_parts: usize::MAX,
         sparse_bytes: u64::MAX,
         raw_run_bytes: 0,
     };
@@ -171,6 +171,8 @@ impl<'a> Ops<'a> {
 pub struct Writer<'a> {
     to: std::io::BufWriter<&'a mut dyn Write>,
     raw: Vec<u8>,
+    /// Room for one varint.
+    number: Vec<u8>,
     last: Option<ContentId>,
     /// Bytes of the tar so far.
     bytes: u64,
@@ -185,7 +187,7 @@ impl<'a> Writer<'a> {
     pub fn new(to: &'a mut dyn Write) -> Result<Writer<'a>> {
         let mut to = std::io::BufWriter::with_capacity(RAW_OP_BYTES, to);
         to.write_all(&[VERSION]).map_err(unwritten)?;
-        Ok(Writer { to, raw: Vec::with_capacity(RAW_OP_BYTES), last: None, bytes: 0, raw_bytes: 0 })
+        Ok(Writer { to, raw: Vec::with_capacity(RAW_OP_BYTES), number: Vec::new(), last: None, bytes: 0, raw_bytes: 0 })
     }
 
     pub fn raw(&mut self, mut bytes: &[u8]) -> Result<()> {
@@ -233,19 +235,10 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn varint(&mut self, mut number: u64) -> Result<()> {
-        let mut bytes = [0; 10];
-        let mut len = 0;
-        loop {
-            bytes[len] = number as u8 & 0x7f;
-            number >>= 7;
-            len += 1;
-            if number == 0 {
-                break;
-            }
-            bytes[len - 1] |= 0x80;
-        }
-        self.to.write_all(&bytes[..len]).map_err(unwritten)
+    fn varint(&mut self, number: u64) -> Result<()> {
+        self.number.clear();
+        put_varint(&mut self.number, number);
+        self.to.write_all(&self.number).map_err(unwritten)
     }
 }
 

@@ -243,12 +243,7 @@ fn entry(
 
 fn path(name: &[u8], limits: &Limits) -> Result<TreePath> {
     within(name, limits)?;
-    let path = TreePath::parse(name)?;
-    if path.parts().count() > limits.path_parts {
-        let thing = format!("path `{}`", shown(name));
-        return Err(Error::Limit { thing, limit: limits.path_parts as u64, unit: "parts" });
-    }
-    Ok(path)
+    TreePath::parse(name)
 }
 
 fn within(name: &[u8], limits: &Limits) -> Result<()> {
