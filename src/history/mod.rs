@@ -1,13 +1,15 @@
 //! Versions: commits, the names that point to them, and the ways to say which one is meant.
 //!
-//! Formats and rules only. Where commits and refs are kept is the store's affair, reached
-//! through [`History`]; merging trees is a deed of its own.
+//! Rules and the format of commits. All reading goes through [`History`], which the store's
+//! snapshot implements; the moves of refs have their format in the store's journal. Merging
+//! trees is a deed of its own.
 
 pub mod commit;
 pub mod date;
 pub mod graph;
 pub mod refs;
 pub mod revision;
+mod stored;
 
 pub use commit::Artifact;
 pub use commit::ArtifactKind;

@@ -18,14 +18,12 @@ use super::RefName;
 use super::ReflogEntry;
 use super::date;
 use super::graph::Ancestors;
-use super::refs::DEFAULT_REFERENCE;
-use super::refs::check_name;
-use super::refs::check_reference;
-use super::refs::split;
 use crate::attr::Time;
 use crate::error::Error;
 use crate::error::Result;
 use crate::id::CommitId;
+use crate::oci::name::DEFAULT_TAG;
+use crate::oci::name::ImageName;
 use crate::path::shown;
 use jiff::Zoned;
 use std::fmt;
@@ -41,7 +39,10 @@ const MOVE_DIGITS_MAX: usize = 7;
 pub enum Selection {
     One(Revision),
     /// What `to` descends from and `from` does not.
-    Range { from: Revision, to: Revision },
+    Range {
+        from: Revision,
+        to: Revision,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +121,10 @@ impl Revision {
             let (step, rest) = Step::parse(suffix, now)?.ok_or_else(|| {
                 Error::invalid(
                     format!("revision `{}`", shown(text.as_bytes())),
-                    format!("`{}` is none of ~N, ^N, @{{N}}, @{{DATE}} and @sha256:…", shown(suffix.as_bytes())),
+                    format!(
+                        "`{}` is none of ~N, ^N, @{{N}}, @{{DATE}} and @sha256:…",
+                        shown(suffix.as_bytes())
+                    ),
                 )
             })?;
             if matches!(step, Step::Move(_) | Step::Then(_)) && !steps.is_empty() {
@@ -142,7 +146,9 @@ impl Revision {
     /// Finds the commit that is meant.
     pub fn resolve(&self, history: &dyn History) -> Result<Resolved> {
         let (first, rest) = match self.steps.split_first() {
-            Some((first @ (Step::Move(_) | Step::Then(_) | Step::Digest(_)), rest)) => (Some(first), rest),
+            Some((first @ (Step::Move(_) | Step::Then(_) | Step::Digest(_)), rest)) => {
+                (Some(first), rest)
+            }
             _ => (None, &self.steps[..]),
         };
         let mut resolved = match first {
@@ -157,27 +163,46 @@ impl Revision {
     }
 
     fn step(&self, history: &dyn History, id: CommitId, step: &Step) -> Result<CommitId> {
-        let no_such = |hint: String| Error::not_found("revision", shown(self.text.as_bytes())).with_hint(hint);
+        let no_such = |hint: String| {
+            Error::not_found("revision", shown(self.text.as_bytes())).with_hint(hint)
+        };
         match step {
             Step::Parent(0) => Ok(id),
             Step::Parent(nth) => {
                 let parents = history.commit(&id)?.parents;
-                let parent = usize::try_from(nth - 1).ok().and_then(|nth| parents.get(nth).copied());
-                parent.ok_or_else(|| no_such(format!("commit {} has {} parents", id.short(), parents.len())))
+                let parent = usize::try_from(nth - 1)
+                    .ok()
+                    .and_then(|nth| parents.get(nth).copied());
+                parent.ok_or_else(|| {
+                    no_such(format!(
+                        "commit {} has {} parents",
+                        id.short(),
+                        parents.len()
+                    ))
+                })
             }
             Step::Ancestor(n) => {
                 let mut at = id;
                 for gone in 0..*n {
                     let parents = history.commit(&at)?.parents;
                     at = *parents.first().ok_or_else(|| {
-                        no_such(format!("history ends at commit {}, {gone} before it", at.short()))
+                        no_such(format!(
+                            "history ends at commit {}, {gone} before it",
+                            at.short()
+                        ))
                     })?;
                 }
                 Ok(at)
             }
-            Step::Digest(digest) => newest_with(history, &[id], digest)?
-                .ok_or_else(|| no_such(format!("no ancestor of commit {} has this digest", id.short()))),
-            Step::Move(_) | Step::Then(_) => unreachable!("parse takes these only as the first step"),
+            Step::Digest(digest) => newest_with(history, &[id], digest)?.ok_or_else(|| {
+                no_such(format!(
+                    "no ancestor of commit {} has this digest",
+                    id.short()
+                ))
+            }),
+            Step::Move(_) | Step::Then(_) => {
+                unreachable!("parse takes these only as the first step")
+            }
         }
     }
 }
@@ -190,20 +215,19 @@ impl fmt::Display for Revision {
 
 impl Base {
     fn parse(front: &str) -> Result<Base> {
-        let (name, reference) = split(front);
-        check_name(name)?;
-        reference.map_or(Ok(()), check_reference)?;
-        let is_digits = name.len() >= ID_DIGITS_MIN && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let name = ImageName::parse(front)?;
+        let is_digits = (ID_DIGITS_MIN..=64).contains(&front.len())
+            && front.bytes().all(|byte| byte.is_ascii_hexdigit());
         Ok(Base {
-            name: name.to_owned(),
-            reference: reference.map(str::to_owned),
-            digits: (is_digits && reference.is_none()).then(|| name.to_lowercase()),
+            name: name.name().to_owned(),
+            reference: name.tag().map(str::to_owned),
+            digits: is_digits.then(|| front.to_lowercase()),
         })
     }
 
     /// The ref that is meant, which need not be there.
     pub fn ref_name(&self) -> Result<RefName> {
-        RefName::new(&self.name, self.reference.as_deref().unwrap_or(DEFAULT_REFERENCE))
+        RefName::new(&self.name, self.reference.as_deref().unwrap_or(DEFAULT_TAG))
     }
 
     fn resolve(&self, history: &dyn History) -> Result<Resolved> {
@@ -214,14 +238,23 @@ impl Base {
                 name: Some(name),
             });
         }
-        let Some(digits) = &self.digits else { return Err(self.not_found(history, &name)) };
+        let Some(digits) = &self.digits else {
+            return Err(self.not_found(history, &name));
+        };
         match history.by_prefix(digits)?[..] {
             [] => Err(self.not_found(history, &name)),
             [id] => Ok(Resolved { id, name: None }),
             ref several => {
-                let some: Vec<String> = several.iter().take(4).map(|id| id.to_string()[..16].to_owned()).collect();
-                Err(Error::invalid(format!("commit id {digits}"), format!("is the beginning of {} ids", several.len()))
-                    .with_hint(format!("give more digits: {}", some.join(", "))))
+                let some: Vec<String> = several
+                    .iter()
+                    .take(4)
+                    .map(|id| id.to_string()[..16].to_owned())
+                    .collect();
+                Err(Error::invalid(
+                    format!("commit id {digits}"),
+                    format!("is the beginning of {} ids", several.len()),
+                )
+                .with_hint(format!("give more digits: {}", some.join(", "))))
             }
         }
     }
@@ -236,11 +269,19 @@ impl Base {
             });
         }
         let id = match step {
-            Step::Move(n) => moves_ago(&log, *n).ok_or_else(|| format!("{name} has moved {} times", log.len())),
-            Step::Then(then) => log.iter().rev().find(|entry| entry.time <= *then).and_then(|entry| entry.new).ok_or_else(|| {
-                let first = date::to_timestamp(log[0].time).map_or("long ago".to_owned(), |first| first.to_string());
-                format!("its first move was at {first}")
-            }),
+            Step::Move(n) => {
+                moves_ago(&log, *n).ok_or_else(|| format!("{name} has moved {} times", log.len()))
+            }
+            Step::Then(then) => log
+                .iter()
+                .rev()
+                .find(|entry| entry.time <= *then)
+                .and_then(|entry| entry.new)
+                .ok_or_else(|| {
+                    let first = date::to_timestamp(log[0].time)
+                        .map_or("long ago".to_owned(), |first| first.to_string());
+                    format!("its first move was at {first}")
+                }),
             _ => unreachable!("only these two ask for a ref as it was"),
         };
         Ok(Resolved {
@@ -252,7 +293,9 @@ impl Base {
     /// Looks from every commit that the name, or the one ref asked for, is or was at.
     fn with_digest(&self, history: &dyn History, digest: &str) -> Result<Resolved> {
         let is_asked = |found: &Ref| match &self.reference {
-            Some(reference) => found.name.name() == self.name && found.name.reference() == reference,
+            Some(reference) => {
+                found.name.name() == self.name && found.name.reference() == reference
+            }
             None => found.name.name() == self.name,
         };
         let refs: Vec<Ref> = history.refs()?.into_iter().filter(is_asked).collect();
@@ -262,11 +305,18 @@ impl Base {
         let mut tips = Vec::new();
         for found in &refs {
             tips.push(found.commit);
-            tips.extend(history.reflog(&found.name)?.iter().filter_map(|entry| entry.new));
+            tips.extend(
+                history
+                    .reflog(&found.name)?
+                    .iter()
+                    .filter_map(|entry| entry.new),
+            );
         }
         let id = newest_with(history, &tips, digest)?.ok_or_else(|| {
-            Error::not_found("version", format!("{}@{digest}", self.name))
-                .with_hint(format!("`imgit log {}` lists the versions there are", self.name))
+            Error::not_found("version", format!("{}@{digest}", self.name)).with_hint(format!(
+                "`imgit log {}` lists the versions there are",
+                self.name
+            ))
         })?;
         Ok(Resolved {
             id,
@@ -291,7 +341,9 @@ impl Base {
 fn no_such_move(name: &RefName, step: &Step, hint: String) -> Error {
     let asked = match step {
         Step::Move(n) => n.to_string(),
-        Step::Then(then) => date::to_timestamp(*then).map_or_else(|| then.secs.to_string(), |then| then.to_string()),
+        Step::Then(then) => {
+            date::to_timestamp(*then).map_or_else(|| then.secs.to_string(), |then| then.to_string())
+        }
         _ => String::new(),
     };
     Error::not_found("version", format!("{name}@{{{asked}}}")).with_hint(hint)
@@ -310,7 +362,10 @@ fn moves_ago(log: &[ReflogEntry], n: u64) -> Option<CommitId> {
 fn newest_with(history: &dyn History, tips: &[CommitId], digest: &str) -> Result<Option<CommitId>> {
     let digest_of = |commit: &Commit| {
         let manifests = commit.trees.iter().map(|tree| &tree.manifest);
-        std::iter::once(&commit.artifact.digest).chain(manifests).find(|found| found.starts_with(digest)).cloned()
+        std::iter::once(&commit.artifact.digest)
+            .chain(manifests)
+            .find(|found| found.starts_with(digest))
+            .cloned()
     };
     let mut newest: Option<(CommitId, String)> = None;
     for found in Ancestors::new(history, tips) {
@@ -318,8 +373,11 @@ fn newest_with(history: &dyn History, tips: &[CommitId], digest: &str) -> Result
         match (digest_of(&commit), &newest) {
             (Some(digest), None) => newest = Some((id, digest)),
             (Some(other), Some((_, first))) if other != *first => {
-                return Err(Error::invalid(format!("digest {digest}"), "is the beginning of several digests")
-                    .with_hint(format!("give more digits: {first}, {other}")));
+                return Err(Error::invalid(
+                    format!("digest {digest}"),
+                    "is the beginning of several digests",
+                )
+                .with_hint(format!("give more digits: {first}, {other}")));
             }
             _ => {}
         }
@@ -330,7 +388,12 @@ fn newest_with(history: &dyn History, tips: &[CommitId], digest: &str) -> Result
 /// A hint of what may have been meant: other refs of the name, else names spelt like it.
 fn near(refs: &[Ref], wanted: &RefName) -> Option<String> {
     const SHOWN_MAX: usize = 5;
-    let mut own: Vec<&str> = refs.iter().map(|found| &found.name).filter(|name| name.name() == wanted.name()).map(RefName::reference).collect();
+    let mut own: Vec<&str> = refs
+        .iter()
+        .map(|found| &found.name)
+        .filter(|name| name.name() == wanted.name())
+        .map(RefName::reference)
+        .collect();
     if !own.is_empty() {
         own.sort_unstable();
         let more = if own.len() > SHOWN_MAX { ", …" } else { "" };
@@ -342,7 +405,11 @@ fn near(refs: &[Ref], wanted: &RefName) -> Option<String> {
     names.dedup();
     // `nginx` for `bitnami/nginx` is no misspelling but as likely.
     let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-    let mut close: Vec<&str> = names.iter().filter(|name| last(name) == last(wanted.name())).copied().collect();
+    let mut close: Vec<&str> = names
+        .iter()
+        .filter(|name| last(name) == last(wanted.name()))
+        .copied()
+        .collect();
     if close.is_empty() {
         close = similar::get_close_matches(wanted.name(), &names, 3, 0.6);
     }
@@ -355,13 +422,30 @@ impl Step {
     fn parse<'a>(suffix: &'a str, now: &Zoned) -> Result<Option<(Step, &'a str)>> {
         let (sign, rest) = suffix.split_at_checked(1).unwrap_or(("", suffix));
         if sign == "~" || sign == "^" {
-            let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+            let end = rest
+                .find(|letter: char| !letter.is_ascii_digit())
+                .unwrap_or(rest.len());
             let (digits, rest) = rest.split_at(end);
-            let Ok(n) = (if digits.is_empty() { Ok(1) } else { digits.parse() }) else { return Ok(None) };
-            return Ok(Some((if sign == "~" { Step::Ancestor(n) } else { Step::Parent(n) }, rest)));
+            let Ok(n) = (if digits.is_empty() {
+                Ok(1)
+            } else {
+                digits.parse()
+            }) else {
+                return Ok(None);
+            };
+            return Ok(Some((
+                if sign == "~" {
+                    Step::Ancestor(n)
+                } else {
+                    Step::Parent(n)
+                },
+                rest,
+            )));
         }
         if let Some((inner, rest)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-            let is_number = !inner.is_empty() && inner.len() <= MOVE_DIGITS_MAX && inner.bytes().all(|byte| byte.is_ascii_digit());
+            let is_number = !inner.is_empty()
+                && inner.len() <= MOVE_DIGITS_MAX
+                && inner.bytes().all(|byte| byte.is_ascii_digit());
             let step = match inner.parse() {
                 Ok(n) if is_number => Step::Move(n),
                 _ => Step::Then(date::parse(inner, now, date::Day::End)?),
@@ -372,9 +456,13 @@ impl Step {
         let (digest, rest) = rest.split_at(end);
         let is_digest = digest.split_once(':').is_some_and(|(algorithm, digits)| {
             !algorithm.is_empty()
-                && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte))
+                && algorithm
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte))
                 && digits.len() >= ID_DIGITS_MIN
-                && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte))
+                && digits
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte))
         });
         Ok(is_digest.then(|| (Step::Digest(digest.to_owned()), rest)))
     }
@@ -393,7 +481,13 @@ mod tests {
     /// `web:latest` went a, b, m at 00:00, 01:00 and 03:00; `web:dev` is c.
     fn history() -> MemoryHistory {
         let mut history = MemoryHistory::of(&["a", "b: a", "c: a", "m: b c"]);
-        for (key, message) in [("web:latest", "a"), ("web:latest", "b"), ("web:dev", "c"), ("web:latest", "m"), ("bitnami/nginx:1", "a")] {
+        for (key, message) in [
+            ("web:latest", "a"),
+            ("web:latest", "b"),
+            ("web:dev", "c"),
+            ("web:latest", "m"),
+            ("bitnami/nginx:1", "a"),
+        ] {
             history.set(key, message);
         }
         history
@@ -410,7 +504,10 @@ mod tests {
 
     fn check_refused(text: &str, expected: &str) {
         let err = found(&history(), text).unwrap_err();
-        let hint = err.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let hint = err
+            .hint()
+            .map(|hint| format!(" ({hint})"))
+            .unwrap_or_default();
         assert_eq!(format!("{}{hint}", err.root()), expected);
     }
 
@@ -444,7 +541,13 @@ mod tests {
         let history = history();
         let id = history.id("b").to_string();
         let digest = history.commits[&history.id("b")].artifact.digest.clone();
-        for text in [&id[..8], &id, &id[..8].to_uppercase(), &format!("web@{digest}"), &format!("web:latest@{}", &digest[..15])] {
+        for text in [
+            &id[..8],
+            &id,
+            &id[..8].to_uppercase(),
+            &format!("web@{digest}"),
+            &format!("web:latest@{}", &digest[..15]),
+        ] {
             assert_eq!(found(&history, text).unwrap(), "b", "{text}");
         }
         assert_eq!(found(&history, &format!("{}~", &id[..8])).unwrap(), "a");
@@ -463,16 +566,28 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_what_is_near() {
-        check_refused("web:prod", "version web:prod not found (web has dev, latest)");
+        check_refused(
+            "web:prod",
+            "version web:prod not found (web has dev, latest)",
+        );
         check_refused("wep", "version wep:latest not found (did you mean web?)");
-        check_refused("nginx", "version nginx:latest not found (did you mean bitnami/nginx?)");
+        check_refused(
+            "nginx",
+            "version nginx:latest not found (did you mean bitnami/nginx?)",
+        );
         check_refused("zzzzzz", "version zzzzzz:latest not found");
         check_refused("00000000", "name or commit 00000000 not found");
-        let ends = format!("history ends at commit {}, 2 before it", history().id("a").short());
+        let ends = format!(
+            "history ends at commit {}, 2 before it",
+            history().id("a").short()
+        );
         check_refused("web~3", &format!("revision web~3 not found ({ends})"));
         let parents = format!("commit {} has 2 parents", history().id("m").short());
         check_refused("web^3", &format!("revision web^3 not found ({parents})"));
-        check_refused("web@{9}", "version web:latest@{9} not found (web:latest has moved 3 times)");
+        check_refused(
+            "web@{9}",
+            "version web:latest@{9} not found (web:latest has moved 3 times)",
+        );
         check_refused(
             "web@{1969-12-31}",
             "version web:latest@{1969-12-31T23:59:59.999999999Z} not found (its first move was at 1970-01-01T00:00:00Z)",
@@ -487,20 +602,36 @@ mod tests {
             let n = history.commits.len() as u8;
             let mut id = [n; 32];
             (id[0], id[1]) = (0xab, 0xcd);
-            history.commits.insert(CommitId(id), crate::history::memory::commit("x", 0, &[]));
+            history
+                .commits
+                .insert(CommitId(id), crate::history::memory::commit("x", 0, &[]));
         }
         let err = found(&history, "abcd").unwrap_err();
-        assert_eq!(err.root().to_string(), "commit id abcd: is the beginning of 2 ids");
-        assert_eq!(err.hint(), Some("give more digits: abcd000000000000, abcd010101010101"));
+        assert_eq!(
+            err.root().to_string(),
+            "commit id abcd: is the beginning of 2 ids"
+        );
+        assert_eq!(
+            err.hint(),
+            Some("give more digits: abcd000000000000, abcd010101010101")
+        );
         assert_eq!(found(&history, "abcd01").unwrap(), "x");
     }
 
     #[test]
     fn ranges_have_two_sides() {
         let parse = |text: &str| Selection::parse(text, &now());
-        let Ok(Selection::Range { from, to }) = parse("web:v1..ghcr.io/a/b:v2~2") else { panic!("a range") };
-        assert_eq!((from.to_string().as_str(), to.to_string().as_str()), ("web:v1", "ghcr.io/a/b:v2~2"));
-        assert!(matches!(parse("web@{3.days.ago..}"), Err(_) | Ok(Selection::One(_))));
+        let Ok(Selection::Range { from, to }) = parse("web:v1..ghcr.io/a/b:v2~2") else {
+            panic!("a range")
+        };
+        assert_eq!(
+            (from.to_string().as_str(), to.to_string().as_str()),
+            ("web:v1", "ghcr.io/a/b:v2~2")
+        );
+        assert!(matches!(
+            parse("web@{3.days.ago..}"),
+            Err(_) | Ok(Selection::One(_))
+        ));
         assert!(matches!(parse("web@{2 days ago}"), Ok(Selection::One(_))));
         for text in ["a..", "..b", "a...b", ".."] {
             assert!(parse(text).is_err(), "{text}");
@@ -509,7 +640,20 @@ mod tests {
 
     #[test]
     fn what_is_no_revision_is_refused() {
-        for text in ["", "~1", "web@", "web@{", "web@{}", "web@{1", "web@x", "web~1@{1}", "web@sha256:", "web~99999999999999999999", "we b", "web^{tree}"] {
+        for text in [
+            "",
+            "~1",
+            "web@",
+            "web@{",
+            "web@{}",
+            "web@{1",
+            "web@x",
+            "web~1@{1}",
+            "web@sha256:",
+            "web~99999999999999999999",
+            "we b",
+            "web^{tree}",
+        ] {
             assert!(Revision::parse(text, &now()).is_err(), "{text}");
         }
     }
