@@ -9,6 +9,9 @@ use std::fmt;
 /// More than any file system takes; the rest is an attack. Linux's PATH_MAX is 4,096.
 pub const PATH_BYTES_MAX: usize = 65_535;
 
+/// How deep a path may be: readers recurse once for each level, on a thread's small stack.
+pub const PATH_PARTS_MAX: usize = 2_048;
+
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreePath(Vec<u8>);
 
@@ -28,12 +31,21 @@ impl TreePath {
             });
         }
         let mut clean = Vec::with_capacity(bytes.len());
+        let mut n_parts = 0;
         for part in bytes.split(|byte| *byte == b'/') {
             match part {
                 b"" | b"." => continue,
                 b".." => return refuse("points outside its root"),
                 _ if part.contains(&0) => return refuse("contains a NUL byte"),
                 _ => {}
+            }
+            n_parts += 1;
+            if n_parts > PATH_PARTS_MAX {
+                return Err(Error::Limit {
+                    thing: format!("path `{}`", shown(&bytes[..256])),
+                    limit: PATH_PARTS_MAX as u64,
+                    unit: "parts",
+                });
             }
             if !clean.is_empty() {
                 clean.push(b'/');
@@ -132,6 +144,8 @@ mod tests {
             assert!(TreePath::parse(raw.as_bytes()).is_err(), "{raw:?}");
         }
         assert!(TreePath::parse(&[b'a'; PATH_BYTES_MAX + 1]).is_err());
+        assert!(TreePath::parse("a/".repeat(PATH_PARTS_MAX).as_bytes()).is_ok());
+        assert!(TreePath::parse("a/".repeat(PATH_PARTS_MAX + 1).as_bytes()).is_err());
     }
 
     #[test]

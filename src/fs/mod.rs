@@ -7,13 +7,18 @@
 
 pub mod atomic;
 pub mod chain;
+pub mod folder;
 pub mod scan;
+pub mod window;
 pub mod xattrs;
 
 pub use atomic::AtomicFile;
 pub use atomic::write_atomic;
+pub use folder::Folder;
 pub use std::fs::File;
 pub use std::fs::Metadata;
+pub use window::SharedFile;
+pub use window::Window;
 
 use crate::error::Error;
 use crate::error::Result;
@@ -152,9 +157,13 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 ///
 /// For input that must be read twice but cannot seek: standard input. Lies in `$TMPDIR`.
 pub fn spool(from: &mut dyn Read, thing: &str) -> Result<File> {
-    let folder = std::env::temp_dir();
+    spool_in(&std::env::temp_dir(), from, thing)
+}
+
+/// Like [`spool`], in a folder of the caller's: `$TMPDIR` may be memory, and an image is large.
+pub fn spool_in(folder: &Path, from: &mut dyn Read, thing: &str) -> Result<File> {
     let mut file =
-        tempfile::tempfile().map_err(Error::io("create a temporary file in", &folder))?;
+        tempfile::tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))?;
     let mut buffer = vec![0; 128 << 10];
     loop {
         let read = match from.read(&mut buffer) {
@@ -164,10 +173,10 @@ pub fn spool(from: &mut dyn Read, thing: &str) -> Result<File> {
             Err(err) => return Err(crate::error::from_stream(thing, err)),
         };
         file.write_all(&buffer[..read])
-            .map_err(Error::io("write a temporary file in", &folder))?;
+            .map_err(Error::io("write a temporary file in", folder))?;
     }
     file.rewind()
-        .map_err(Error::io("rewind a temporary file in", &folder))?;
+        .map_err(Error::io("rewind a temporary file in", folder))?;
     Ok(file)
 }
 

@@ -1,8 +1,12 @@
 //! A file system as a Merkle tree of directory nodes. Values and bytes; no store.
 
+pub mod build;
 pub mod codec;
+pub mod diff;
 pub mod entry;
+pub mod glob;
 pub mod memory;
+pub mod walk;
 
 pub use entry::Entry;
 pub use entry::Kind;

@@ -1,0 +1,196 @@
+//! The short last step of every transaction: from durable frames to visible rows, under the
+//! commit lock. Each line says what a power cut after it leaves.
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::id::CommitId;
+use crate::id::PackId;
+use crate::store::Inner;
+use crate::store::bytes::Take;
+use crate::store::index;
+use crate::store::index::apply;
+use crate::store::index::apply::Manifests;
+use crate::store::index::fault;
+use crate::store::index::guarded;
+use crate::store::index::tables;
+use crate::store::pack::journal::Move;
+use crate::store::pack::journal::Record;
+use crate::store::pack::journal::Segment;
+use crate::store::pack::pack_name;
+use crate::store::pack::writer::FinishedPack;
+use crate::store::pack::writer::SealedPack;
+use crate::store::recover::Intent;
+use redb::Database;
+use redb::ReadableDatabase as _;
+use redb::WriteTransaction;
+
+/// What a ref must point to for a move to go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever is there.
+    Any,
+    /// Exactly this; `None` for a ref that must not exist.
+    Is(Option<CommitId>),
+}
+
+/// Everything that becomes visible at once.
+pub struct Publication<'a> {
+    pub main: FinishedPack,
+    pub companions: Vec<FinishedPack>,
+    pub moves: Vec<(Expected, Move)>,
+    pub records: Vec<Record>,
+    pub manifests: Box<Manifests<'a>>,
+}
+
+#[derive(Debug)]
+pub struct Published {
+    pub sequence: u64,
+    pub packs: Vec<PackId>,
+    pub moves: Vec<Move>,
+    pub bytes: u64,
+}
+
+impl Inner {
+    pub fn publish(&self, publication: Publication) -> Result<Published> {
+        let Publication {
+            mut main,
+            companions,
+            moves,
+            mut records,
+            mut manifests,
+        } = publication;
+        // All frames are durable already. Cut here or anywhere before the rename of the main
+        // pack: drafts in tmp/, which nobody names.
+        let commit = self.lock_commit()?;
+        self.recover(&*commit)?;
+        let database = self.open_index_locked()?;
+        let txn = guarded("write", || database.begin_write().map_err(fault("write")))?;
+
+        let moves = guarded("read", || check_moves(&txn, moves))?;
+        records.extend(moves.iter().cloned().map(Record::Move));
+        let sequence = guarded("read", || apply::number(&txn, tables::SEQUENCE))? + 1;
+
+        // Footers last, and durable: from here on each draft is a whole pack.
+        let mut sealed = Vec::with_capacity(companions.len() + 1);
+        for mut companion in companions {
+            companion.footer.companion = true;
+            companion.footer.sequence = sequence;
+            sealed.push(companion.seal()?);
+        }
+        main.footer.companions = sealed.iter().map(|pack| pack.id).collect();
+        main.footer.sequence = sequence;
+        main.footer.journal.push(Segment { sequence, records });
+        sealed.push(main.seal()?);
+
+        // The intent, durable before any name: cut here, recovery finds no main pack and deletes
+        // what companions there are.
+        let ids: Vec<PackId> = sealed.iter().map(|pack| pack.id).collect();
+        self.write_intent(&Intent {
+            main: ids.last().copied(),
+            companions: ids[..ids.len() - 1].to_vec(),
+            delete: Vec::new(),
+        })?;
+        // The names, the main pack's last: with it the transaction has happened. Cut after it,
+        // recovery replays the packs into the index.
+        let named = sealed.iter_mut().try_for_each(SealedPack::publish);
+        let indexed = named.and_then(|()| index_packs(database, txn, &sealed, &mut *manifests));
+        if let Err(err) = indexed {
+            return Err(self.undo(&ids, err));
+        }
+        // Visible and durable. Cut here, recovery replays what the index knows: nothing.
+        self.clear_intent();
+        Ok(Published {
+            sequence,
+            packs: ids,
+            moves,
+            bytes: sealed.iter().map(|pack| pack.len).sum(),
+        })
+    }
+
+    /// Opens the index for writing, rebuilding it if it must be; the commit lock is held.
+    pub fn open_index_locked(&self) -> Result<Database> {
+        let open = || index::open_write(&*self.backend, index::INDEX_NAME, false, self.timeout);
+        match open() {
+            Err(err) if index::is_damage(&err) => {
+                self.rebuild_locked()?;
+                open()
+            }
+            other => other,
+        }
+    }
+
+    /// Takes the names back after a failure, so that an error means that nothing happened. Where
+    /// even that fails, packs and intent stay and the next one to come decides.
+    fn undo(&self, ids: &[PackId], err: Error) -> Error {
+        let known = index::open_read(&*self.backend, self.timeout).and_then(|database| {
+            guarded("read", || {
+                let txn = database.begin_read().map_err(fault("read"))?;
+                let packs = txn.open_table(tables::PACKS).map_err(fault("read"))?;
+                ids.iter().try_fold(false, |known, id| {
+                    Ok(known | packs.get(&id.0).map_err(fault("read"))?.is_some())
+                })
+            })
+        });
+        // redb may have failed after its commit was durable: then the packs must stay.
+        if matches!(known, Ok(false)) {
+            // The main pack first: without it the others are nothing.
+            let deleted = ids.iter().rev().try_for_each(|id| self.backend.delete(&pack_name(id)));
+            if deleted.is_ok() {
+                self.clear_intent();
+            }
+        }
+        err
+    }
+}
+
+fn index_packs(
+    database: Database,
+    txn: WriteTransaction,
+    sealed: &[SealedPack],
+    manifests: &mut Manifests,
+) -> Result<()> {
+    guarded("write", || {
+        for pack in sealed {
+            apply::add_pack(&txn, &pack.id, &pack.footer, pack.len, manifests)?;
+            for segment in &pack.footer.journal {
+                apply::add_segment(&txn, segment)?;
+            }
+        }
+        txn.commit().map_err(fault("write"))?;
+        database.close().map_err(fault("write"))
+    })
+}
+
+/// Fills in where each ref points now, or says which one somebody else moved.
+fn check_moves(txn: &WriteTransaction, moves: Vec<(Expected, Move)>) -> Result<Vec<Move>> {
+    use redb::ReadableTable as _;
+    let refs = txn.open_table(tables::REFS).map_err(fault("read"))?;
+    let mut done: Vec<Move> = Vec::with_capacity(moves.len());
+    for (expected, mut one) in moves {
+        let earlier = done.iter().rev().find(|earlier| earlier.name == one.name);
+        one.old = match earlier {
+            Some(earlier) => earlier.new,
+            None => match refs.get(&one.name[..]).map_err(fault("read"))? {
+                Some(row) => {
+                    let value = tables::unseal("refs", &one.name, row.value())?;
+                    let take = &mut Take::new("refs", value);
+                    take.u8()?;
+                    Some(CommitId(take.array()?))
+                }
+                None => None,
+            },
+        };
+        if let Expected::Is(wanted) = expected
+            && wanted != one.old
+        {
+            let shown = |id: Option<CommitId>| id.map_or("nothing".to_owned(), |id| id.short());
+            return Err(Error::Moved {
+                name: crate::path::shown(&one.name),
+                expected: shown(wanted),
+                found: shown(one.old),
+            });
+        }
+        done.push(one);
+    }
+    Ok(done)
+}

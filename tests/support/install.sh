@@ -1,0 +1,65 @@
+#!/bin/sh
+# Installs, by apt and quietly, the tools that imgit is tested against.
+#
+#   tests/support/install.sh [test|testdata|bench|fuzz]...     default: test
+#
+# Asks dpkg first and does nothing, in milliseconds, when all is there. Made for Debian 12; elsewhere
+# it says what is missing and leaves the installing to you. Needs root (or sudo) only to install.
+set -eu
+
+# A C compiler and linker for the crates that bring C (zstd); a fresh Rust machine may have none.
+build="gcc libc6-dev make pkg-config"
+# The engines whose reading of an image is the truth, and the tools that make odd files.
+test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq"
+# What made the fixtures in testdata/.
+testdata="$test"
+# Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
+bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev"
+# libFuzzer comes with the crate libfuzzer-sys, as C++ source.
+fuzz="$build g++"
+
+wanted=
+for list in "${@:-test}"; do
+    case $list in
+        test) wanted="$wanted $test" ;;
+        testdata) wanted="$wanted $testdata" ;;
+        bench) wanted="$wanted $bench" ;;
+        fuzz) wanted="$wanted $fuzz" ;;
+        *) echo "install.sh: no list named $list (test, testdata, bench, fuzz)" >&2; exit 2 ;;
+    esac
+done
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    for tool in cc skopeo umoci buildah podman setfattr setfacl setcap python3 zstd; do
+        command -v "$tool" >/dev/null || echo "install.sh: not Debian, and $tool is missing" >&2
+    done
+    exit 0
+fi
+
+# One call of dpkg-query for all: it prints nothing for a package it has never heard of.
+# shellcheck disable=SC2086
+present=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' $wanted 2>/dev/null | sed -n 's/^ii *//p')
+missing=
+for package in $wanted; do
+    case "
+$present
+" in
+        *"
+$package
+"*) ;;
+        *) case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+echo "Installing$missing." >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# Some other apt may be at work (unattended-upgrades on a fresh machine): wait for its lock.
+apt() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q -y "$@" >>"$log" 2>&1; }
+# A source list of something else that cannot be reached must not stop us: install decides.
+apt update || true
+# shellcheck disable=SC2086
+apt install --no-install-recommends $missing || { cat "$log" >&2; exit 1; }
