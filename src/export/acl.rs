@@ -9,7 +9,7 @@ const VERSION: [u8; 4] = 2u32.to_le_bytes();
 /// Returns the short text form, `user::rw-,user:1000:r--,…`; `None` for bytes that are no ACL.
 pub fn text(value: &[u8]) -> Option<String> {
     let entries = value.strip_prefix(&VERSION)?;
-    if entries.is_empty() || entries.len() % 8 != 0 {
+    if entries.is_empty() || !entries.len().is_multiple_of(8) {
         return None;
     }
     let mut parts = Vec::new();
