@@ -1,6 +1,6 @@
 //! Where an image is, as people write it: `oci:PATH:REF`, `docker-archive:FILE`, or a bare path.
 //!
-//! containers-transports(5), unchanged. Reading the words touches nothing; [`recognise`] looks at
+//! containers-transports(5), unchanged. Reading the words touches nothing; [`crate::oci::open`] looks at
 //! what a bare path holds, for its content says what it is, never its name.
 
 use crate::error::Error;
@@ -43,7 +43,7 @@ pub enum Location {
     Tar(Place),
     /// A folder that is a root file system.
     Directory(PathBuf),
-    /// A path or `-` alone; [`recognise`] makes it one of the others.
+    /// A path or `-` alone; [`crate::oci::open::open`] makes it one of the others.
     Bare(Place),
 }
 
