@@ -52,6 +52,8 @@ pub fn put_attr(out: &mut Vec<u8>, attr: &Attr) {
     put_xattrs(out, &attr.xattrs);
 }
 
+type Pair = (Box<[u8]>, Box<[u8]>);
+
 /// Takes a canonical encoding apart; every fault names `thing`.
 pub struct Reader<'a> {
     thing: &'static str,
@@ -181,7 +183,7 @@ impl<'a> Reader<'a> {
         if count == 0 {
             return Ok(Xattrs::default());
         }
-        let mut pairs: Vec<(Box<[u8]>, Box<[u8]>)> = Vec::with_capacity(count);
+        let mut pairs: Vec<Pair> = Vec::with_capacity(count);
         for _ in 0..count {
             let name = self.bytes()?;
             if pairs.last().is_some_and(|last| last.0[..] >= *name) {

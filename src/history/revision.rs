@@ -661,11 +661,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_parsed_or_refused(text in "[a-f0-9:~^@{}./ é-]{0,24}") {
-            if let Ok(selection) = Selection::parse(&text, &now()) {
-                if let Selection::One(revision) = &selection {
-                    prop_assert_eq!(revision.to_string(), text);
-                    let _ = revision.resolve(&history());
-                }
+            if let Ok(Selection::One(revision)) = Selection::parse(&text, &now()) {
+                prop_assert_eq!(revision.to_string(), text);
+                let _ = revision.resolve(&history());
             }
         }
     }

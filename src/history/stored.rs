@@ -116,7 +116,10 @@ mod tests {
         let snapshot = store.snapshot().unwrap();
         let now = "1970-01-02T00:00:00+00:00[UTC]".parse().unwrap();
         let check = |text: &str, id: CommitId| {
-            let found = Revision::parse(text, &now).unwrap().resolve(&snapshot).unwrap();
+            let found = Revision::parse(text, &now)
+                .unwrap()
+                .resolve(&snapshot)
+                .unwrap();
             assert_eq!(found.id, id, "{text}");
         };
         check("web", second);
@@ -125,8 +128,13 @@ mod tests {
         check("web@{1}", first);
         check("web@{1970-01-01 00:00:30}", first);
         check(&first.to_string()[..9], first);
-        let log = snapshot.reflog(&RefName::parse("web:latest").unwrap()).unwrap();
-        assert_eq!(log.iter().map(|entry| entry.old).collect::<Vec<_>>(), [None, Some(first)]);
+        let log = snapshot
+            .reflog(&RefName::parse("web:latest").unwrap())
+            .unwrap();
+        assert_eq!(
+            log.iter().map(|entry| entry.old).collect::<Vec<_>>(),
+            [None, Some(first)]
+        );
         assert_eq!(History::refs(&snapshot).unwrap().len(), 2);
     }
 }

@@ -116,7 +116,8 @@ pub enum What {
 }
 
 impl Change {
-    pub fn old(&self) -> Option<&Entry> {
+    /// The entry as it was; `None` if it was not there.
+    pub fn before(&self) -> Option<&Entry> {
         match &self.what {
             What::Added { .. } => None,
             What::Removed { old } | What::Changed { old, .. } | What::Renamed { old, .. } => {
@@ -125,7 +126,8 @@ impl Change {
         }
     }
 
-    pub fn new(&self) -> Option<&Entry> {
+    /// The entry as it is now; `None` if it is gone.
+    pub fn after(&self) -> Option<&Entry> {
         match &self.what {
             What::Removed { .. } => None,
             What::Added { new } | What::Changed { new, .. } | What::Renamed { new, .. } => {

@@ -54,21 +54,6 @@ impl NodeSink for MemoryNodes {
     }
 }
 
-/// Reads from one source first and asks the other for what it lacks: a scan on top of a store.
-pub struct Layered<'a> {
-    pub above: &'a dyn NodeSource,
-    pub below: &'a dyn NodeSource,
-}
-
-impl NodeSource for Layered<'_> {
-    fn node(&self, id: &NodeId) -> Result<Arc<Node>> {
-        match self.above.node(id) {
-            Err(Error::NotFound { .. }) => self.below.node(id),
-            found => found,
-        }
-    }
-}
-
 /// Counts what is read through it.
 #[cfg(test)]
 pub struct Counting<'a> {
