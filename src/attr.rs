@@ -8,7 +8,7 @@ pub struct Time {
 }
 
 /// Extended attributes, sorted by name, each name once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Xattrs(Option<Box<Vec<(Box<[u8]>, Box<[u8]>)>>>);
 
 impl Xattrs {

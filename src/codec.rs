@@ -75,24 +75,35 @@ impl<'a> Reader<'a> {
     pub fn version(&mut self, known: u8) -> Result<()> {
         match self.byte()? {
             found if found == known => Ok(()),
-            found => Err(self.invalid(format!("has format version {found}; this imgit reads {known}"))),
+            found => Err(self.invalid(format!(
+                "has format version {found}; this imgit reads {known}"
+            ))),
         }
     }
 
     pub fn byte(&mut self) -> Result<u8> {
-        let (first, rest) = self.left.split_first().ok_or_else(|| self.invalid("ends early"))?;
+        let (first, rest) = self
+            .left
+            .split_first()
+            .ok_or_else(|| self.invalid("ends early"))?;
         self.left = rest;
         Ok(*first)
     }
 
     pub fn take(&mut self, len: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.left.split_at_checked(len).ok_or_else(|| self.invalid("ends early"))?;
+        let (taken, rest) = self
+            .left
+            .split_at_checked(len)
+            .ok_or_else(|| self.invalid("ends early"))?;
         self.left = rest;
         Ok(taken)
     }
 
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (taken, rest) = self.left.split_first_chunk().ok_or_else(|| self.invalid("ends early"))?;
+        let (taken, rest) = self
+            .left
+            .split_first_chunk()
+            .ok_or_else(|| self.invalid("ends early"))?;
         self.left = rest;
         Ok(*taken)
     }
@@ -236,7 +247,19 @@ mod tests {
         for bytes in [&[0x80, 0][..], &[0xff; 10], &[0xff; 9], &[], &[0, 0]] {
             assert!(read(bytes, |reader| reader.varint()).is_err(), "{bytes:?}");
         }
-        assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], |reader| reader.varint()).unwrap(), u64::MAX);
-        assert!(read(&[0xff, 0xff, 0xff, 0x7f, 1], |reader| reader.bytes().map(<[u8]>::len)).is_err());
+        assert_eq!(
+            read(
+                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+                |reader| reader.varint()
+            )
+            .unwrap(),
+            u64::MAX
+        );
+        assert!(
+            read(&[0xff, 0xff, 0xff, 0x7f, 1], |reader| reader
+                .bytes()
+                .map(<[u8]>::len))
+            .is_err()
+        );
     }
 }

@@ -6,6 +6,7 @@ pub mod content;
 pub mod error;
 pub mod export;
 pub mod fs;
+pub mod history;
 pub mod id;
 pub mod layer;
 pub mod oci;

@@ -10,6 +10,7 @@
 //! panic; what a stranger may make it do is bounded by [`Limits`].
 
 pub mod compression;
+pub mod flatten;
 pub mod header;
 mod pax;
 pub mod read;
@@ -18,9 +19,10 @@ pub mod recipe;
 mod sparse;
 #[doc(hidden)]
 pub mod testing;
+mod walk;
+
 #[cfg(test)]
 mod edge_tests;
-mod walk;
 
 use crate::attr::Attr;
 use crate::id::ContentId;

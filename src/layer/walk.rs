@@ -276,7 +276,7 @@ pub const METADATA_PREFIX: &[u8] = b".wh..wh.";
 pub const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
 
 /// OCI layer spec, "Whiteouts": the name decides, whatever the type of the entry.
-fn whiteout(path: &TreePath) -> Result<Option<LayerKind>> {
+pub fn whiteout(path: &TreePath) -> Result<Option<LayerKind>> {
     let Some((dir, name)) = path.split() else {
         return Ok(None);
     };

@@ -317,12 +317,12 @@ impl DockerArchiveSink {
         if let Some(layer) = diff_ids.iter().find(|layer| !self.known.contains(layer)) {
             return Err(not_put("layer", layer));
         }
-        // `docker load` refuses a tag that is not NAME:TAG.
-        let names: Vec<String> = root
-            .image_names()
-            .iter()
-            .map(|name| name.tagged())
-            .collect();
+        // Spelled out, as podman and skopeo write them: to `podman load`, `web:1` would be
+        // `localhost/web:1`, and Docker shortens them itself. A bare tag is no name for either.
+        let mut names = Vec::new();
+        for name in root.image_names() {
+            names.push(name.with_tag(name.tag_or_default())?.full());
+        }
         Ok(Item {
             config: config_path(config),
             repo_tags: Some(names).filter(|names| !names.is_empty()),

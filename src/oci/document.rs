@@ -22,6 +22,7 @@ pub const INDEX_LEVELS_MAX: usize = 8;
 pub const MANIFESTS_MAX: usize = 10_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few are held at a time")]
 pub enum Document {
     Manifest(Manifest),
     Index(Index),

@@ -155,7 +155,10 @@ impl LayoutSink {
         for part in ["blobs", digest.algorithm()] {
             folder.push(part);
             match fs::look_no_follow(&folder)? {
-                None => fs::create_dir_all(&folder)?,
+                None => {
+                    fs::create_dir_all(&folder)?;
+                    fs::sync_dir(folder.parent().expect("it was just joined"))?;
+                }
                 Some(there) if there.is_dir() => {}
                 Some(_) => {
                     return Err(Error::invalid(

@@ -1,6 +1,6 @@
 //! Where an image is, as people write it: `oci:PATH:REF`, `docker-archive:FILE`, or a bare path.
 //!
-//! containers-transports(5), unchanged. Reading the words touches nothing; [`recognise`] looks at
+//! containers-transports(5), unchanged. Reading the words touches nothing; [`crate::oci::open`] looks at
 //! what a bare path holds, for its content says what it is, never its name.
 
 use crate::error::Error;
@@ -43,7 +43,7 @@ pub enum Location {
     Tar(Place),
     /// A folder that is a root file system.
     Directory(PathBuf),
-    /// A path or `-` alone; [`recognise`] makes it one of the others.
+    /// A path or `-` alone; [`crate::oci::open::open`] makes it one of the others.
     Bare(Place),
 }
 
@@ -178,10 +178,10 @@ fn path_and_select<'a>(rest: &'a str, refuse: &dyn Fn(&str) -> Error) -> Result<
     }
 }
 
-/// OCI image-spec, "org.opencontainers.image.ref.name": words of `[A-Za-z0-9]+` with `-._:@/+` between.
+/// OCI image-spec, "org.opencontainers.image.ref.name", without its rule for separators: Docker's own
+/// tags may begin or end with `_`, and nothing here depends on it.
 fn is_ref_name(name: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric();
-    // Docker's own names have `__` and a leading `_` in tags; so words may be `_` as well.
     !name.is_empty()
         && name.len() <= 1_024
         && name

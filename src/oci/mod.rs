@@ -6,6 +6,8 @@
 
 pub mod archive;
 pub mod config;
+#[cfg(test)]
+mod copying;
 pub mod descriptor;
 pub mod digest;
 pub mod dir;
@@ -26,3 +28,5 @@ pub mod sink;
 pub mod source;
 pub mod stream;
 pub mod tar_output;
+#[cfg(test)]
+mod tests;

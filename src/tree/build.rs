@@ -73,12 +73,20 @@ impl Builder {
         let mut last = None;
         for (path, kind, attr) in self.items {
             let Some((folder, name)) = path.split() else {
-                return Err(Error::invalid("path /", "is the root and cannot be put into a tree"));
+                return Err(Error::invalid(
+                    "path /",
+                    "is the root and cannot be put into a tree",
+                ));
             };
             while !folder.is_under(&folders.last().expect("all is under the root").path) {
                 close(&mut folders, sink)?;
             }
-            let known = folders.last().expect("all is under the root").path.parts().count();
+            let known = folders
+                .last()
+                .expect("all is under the root")
+                .path
+                .parts()
+                .count();
             for part in folder.parts().skip(known) {
                 let attr = Attr {
                     mode: IMPLIED_DIR_MODE,
@@ -107,7 +115,12 @@ impl Builder {
                         bytes = bytes.saturating_add(size);
                     }
                     let name = name.into();
-                    folders.last_mut().expect("all is under the root").node.entries.push(Entry { name, kind, attr });
+                    folders
+                        .last_mut()
+                        .expect("all is under the root")
+                        .node
+                        .entries
+                        .push(Entry { name, kind, attr });
                 }
             }
             last = Some(path);
@@ -169,16 +182,30 @@ pub(crate) mod tests {
                 mode: if what.ends_with('/') { 0o755 } else { 0o644 },
                 ..Attr::default()
             };
-            for mark in marks.split_inclusive(['@', ':', '^', '+']).collect::<String>().split(' ') {
+            for mark in marks
+                .split_inclusive(['@', ':', '^', '+'])
+                .collect::<String>()
+                .split(' ')
+            {
                 let mut rest = mark;
                 while let Some(sign) = rest.chars().next() {
-                    let end = rest[1..].find(['@', ':', '^', '+']).map_or(rest.len(), |at| at + 1);
+                    let end = rest[1..]
+                        .find(['@', ':', '^', '+'])
+                        .map_or(rest.len(), |at| at + 1);
                     let value = &rest[1..end];
                     match sign {
-                        '@' => attr.mtime = Time { secs: value.parse().unwrap(), nanos: 0 },
+                        '@' => {
+                            attr.mtime = Time {
+                                secs: value.parse().unwrap(),
+                                nanos: 0,
+                            }
+                        }
                         ':' => attr.mode = u32::from_str_radix(value, 8).unwrap(),
                         '^' => attr.uid = value.parse().unwrap(),
-                        _ => attr.xattrs = Xattrs::new(vec![(value.as_bytes().into(), Box::default())]),
+                        _ => {
+                            attr.xattrs =
+                                Xattrs::new(vec![(value.as_bytes().into(), Box::default())])
+                        }
                     }
                     rest = &rest[end..];
                 }
@@ -190,9 +217,18 @@ pub(crate) mod tests {
             if let Some((name, target)) = what.split_once("->") {
                 builder.put(parse(name), Kind::Symlink(target.as_bytes().into()), attr);
             } else if let Some((name, first)) = what.split_once("==") {
-                let kind = builder.items.iter().find(|item| item.0 == parse(first)).unwrap().1.clone();
+                let kind = builder
+                    .items
+                    .iter()
+                    .find(|item| item.0 == parse(first))
+                    .unwrap()
+                    .1
+                    .clone();
                 builder.put(parse(name), kind.unwrap(), attr);
-                match groups.iter_mut().find(|group| group.contains(&parse(first))) {
+                match groups
+                    .iter_mut()
+                    .find(|group| group.contains(&parse(first)))
+                {
                     Some(group) => group.push(parse(name)),
                     None => groups.push(vec![parse(first), parse(name)]),
                 }
@@ -228,9 +264,16 @@ pub(crate) mod tests {
         let check = |paths: [&str; 2]| {
             let mut builder = Builder::new(Attr::default());
             for path in paths {
-                builder.put(TreePath::parse(path.as_bytes()).unwrap(), Kind::Fifo, Attr::default());
+                builder.put(
+                    TreePath::parse(path.as_bytes()).unwrap(),
+                    Kind::Fifo,
+                    Attr::default(),
+                );
             }
-            builder.finish(&mut MemoryNodes::new()).unwrap_err().to_string()
+            builder
+                .finish(&mut MemoryNodes::new())
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(check(["a", "a"]), "path /a: is there twice");
         assert_eq!(check(["a", "a/b"]), "tree entry `a`: is out of order");

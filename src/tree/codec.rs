@@ -142,7 +142,10 @@ impl Node {
     /// Refuses what has no encoding: unclean or unsorted names, modes and times out of range.
     pub fn check(&self) -> Result<()> {
         let refuse = |entry: &Entry, problem: &str| {
-            Err(Error::invalid(format!("tree entry `{}`", shown(&entry.name)), problem))
+            Err(Error::invalid(
+                format!("tree entry `{}`", shown(&entry.name)),
+                problem,
+            ))
         };
         let mut last: Option<&Entry> = None;
         for entry in &self.entries {
@@ -254,11 +257,17 @@ fn read_entry(reader: &mut Reader, expected: &mut Expected) -> Result<Entry> {
     }
     let name = reader.bytes()?;
     if !is_clean(name) {
-        return Err(reader.invalid(format!("has the name `{}`, which is not clean", shown(name))));
+        return Err(reader.invalid(format!(
+            "has the name `{}`, which is not clean",
+            shown(name)
+        )));
     }
     // A bit that is set for nothing would give one value two encodings, hence two ids.
     let needless = |reader: &Reader, what: &str| {
-        Err(reader.invalid(format!("says of `{}` again what it has as {what}", shown(name))))
+        Err(reader.invalid(format!(
+            "says of `{}` again what it has as {what}",
+            shown(name)
+        )))
     };
     let expected_mode = &mut expected.modes[usize::from(kind)];
     if tag & OTHER_MODE != 0 {
@@ -282,7 +291,11 @@ fn read_entry(reader: &mut Reader, expected: &mut Expected) -> Result<Entry> {
     if tag & NANOS != 0 && nanos == 0 {
         return needless(reader, "nanoseconds");
     }
-    let xattrs = if tag & XATTRS != 0 { reader.xattrs()? } else { Xattrs::default() };
+    let xattrs = if tag & XATTRS != 0 {
+        reader.xattrs()?
+    } else {
+        Xattrs::default()
+    };
     if tag & XATTRS != 0 && xattrs.is_empty() {
         return needless(reader, "extended attributes");
     }
@@ -367,7 +380,8 @@ impl Tree {
                 let raw = reader.bytes()?;
                 let path = TreePath::parse(raw)?;
                 if path.as_bytes() != raw {
-                    return Err(reader.invalid(format!("has the path `{}`, which is not clean", shown(raw))));
+                    return Err(reader
+                        .invalid(format!("has the path `{}`, which is not clean", shown(raw))));
                 }
                 group.push(path);
             }
@@ -396,10 +410,18 @@ impl Tree {
             return refuse(problem);
         }
         let sorted = |group: &Vec<TreePath>| group.windows(2).all(|pair| pair[0] < pair[1]);
-        if self.hardlinks.iter().any(|group| group.len() < 2 || group[0].is_root() || !sorted(group)) {
+        if self
+            .hardlinks
+            .iter()
+            .any(|group| group.len() < 2 || group[0].is_root() || !sorted(group))
+        {
             return refuse("has a hard-link group that is not two or more sorted paths");
         }
-        if !self.hardlinks.windows(2).all(|pair| pair[0][0] < pair[1][0]) {
+        if !self
+            .hardlinks
+            .windows(2)
+            .all(|pair| pair[0][0] < pair[1][0])
+        {
             return refuse("has hard-link groups out of order");
         }
         let mut paths: Vec<&TreePath> = self.hardlinks.iter().flatten().collect();
@@ -437,13 +459,15 @@ pub(crate) mod tests {
         let mode = prop_oneof![Just(0o644u32), Just(0o755), 0u32..=0o7777];
         let nanos = prop_oneof![Just(0), 0u32..1_000_000_000];
         let secs = prop_oneof![-3i64..3, any::<i64>()];
-        (mode, number(), number(), secs, nanos, xattrs()).prop_map(|(mode, uid, gid, secs, nanos, xattrs)| Attr {
-            mode,
-            uid,
-            gid,
-            mtime: Time { secs, nanos },
-            xattrs,
-        })
+        (mode, number(), number(), secs, nanos, xattrs()).prop_map(
+            |(mode, uid, gid, secs, nanos, xattrs)| Attr {
+                mode,
+                uid,
+                gid,
+                mtime: Time { secs, nanos },
+                xattrs,
+            },
+        )
     }
 
     fn ids() -> impl Strategy<Value = NodeIds> {
@@ -460,7 +484,8 @@ pub(crate) mod tests {
                 size
             }),
             ids().prop_map(Kind::Dir),
-            prop::collection::vec(any::<u8>(), 0..9).prop_map(|target| Kind::Symlink(target.into())),
+            prop::collection::vec(any::<u8>(), 0..9)
+                .prop_map(|target| Kind::Symlink(target.into())),
             any::<(u32, u32)>().prop_map(|(major, minor)| Kind::CharDevice { major, minor }),
             any::<(u32, u32)>().prop_map(|(major, minor)| Kind::BlockDevice { major, minor }),
             Just(Kind::Fifo),
@@ -469,7 +494,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn node() -> impl Strategy<Value = Node> {
-        let name = prop::collection::vec(any::<u8>(), 1..6).prop_filter("clean", |name| is_clean(name));
+        let name =
+            prop::collection::vec(any::<u8>(), 1..6).prop_filter("clean", |name| is_clean(name));
         prop::collection::btree_map(name, (kind(), attr()), 0..8).prop_map(|entries| Node {
             entries: entries
                 .into_iter()
@@ -486,7 +512,10 @@ pub(crate) mod tests {
         let paths = prop::collection::btree_set("[a-c]{1,2}(/[a-c]{1,2}){0,2}", 0..9);
         (ids(), attr(), paths, 2usize..4, number(), number()).prop_map(
             |(root, root_attr, paths, size, entries, bytes)| {
-                let paths: Vec<_> = paths.iter().map(|path| TreePath::parse(path.as_bytes()).unwrap()).collect();
+                let paths: Vec<_> = paths
+                    .iter()
+                    .map(|path| TreePath::parse(path.as_bytes()).unwrap())
+                    .collect();
                 Tree {
                     root,
                     root_attr,
@@ -572,20 +601,43 @@ pub(crate) mod tests {
     #[test]
     fn what_is_not_canonical_is_refused() {
         let fifo = |name: &[u8]| [&[FIFO, name.len() as u8][..], name, &[0]].concat();
-        let node = |entries: &[Vec<u8>]| [&[NODE_VERSION, entries.len() as u8][..], &entries.concat()].concat();
-        assert_eq!(Node::decode(&node(&[fifo(b"a"), fifo(b"b")])).unwrap().entries.len(), 2);
+        let node = |entries: &[Vec<u8>]| {
+            [&[NODE_VERSION, entries.len() as u8][..], &entries.concat()].concat()
+        };
+        assert_eq!(
+            Node::decode(&node(&[fifo(b"a"), fifo(b"b")]))
+                .unwrap()
+                .entries
+                .len(),
+            2
+        );
         check_refused(&node(&[fifo(b"b"), fifo(b"a")]), "out of order");
         check_refused(&node(&[fifo(b"a"), fifo(b"a")]), "out of order");
         for name in [&b".."[..], b".", b"a/b", b"a\0"] {
             check_refused(&node(&[fifo(name)]), "not clean");
         }
-        check_refused(&[&node(&[fifo(b"a")])[..], &[0]].concat(), "1 bytes after its end");
+        check_refused(
+            &[&node(&[fifo(b"a")])[..], &[0]].concat(),
+            "1 bytes after its end",
+        );
         check_refused(&[2, 0], "version 2");
         check_refused(&[1, 0xff, 0xff, 0xff, 0xff, 0x0f], "counts more");
-        check_refused(&node(&[vec![FIFO | OTHER_MODE, 1, b'a', 0, 0]]), "again what it has as mode");
-        check_refused(&node(&[vec![FIFO | OTHER_OWNER, 1, b'a', 0, 0, 0]]), "again what it has as owner");
-        check_refused(&node(&[vec![FIFO | NANOS, 1, b'a', 0, 0]]), "again what it has as nanoseconds");
-        check_refused(&node(&[vec![FIFO | XATTRS, 1, b'a', 0, 0]]), "again what it has as extended attributes");
+        check_refused(
+            &node(&[vec![FIFO | OTHER_MODE, 1, b'a', 0, 0]]),
+            "again what it has as mode",
+        );
+        check_refused(
+            &node(&[vec![FIFO | OTHER_OWNER, 1, b'a', 0, 0, 0]]),
+            "again what it has as owner",
+        );
+        check_refused(
+            &node(&[vec![FIFO | NANOS, 1, b'a', 0, 0]]),
+            "again what it has as nanoseconds",
+        );
+        check_refused(
+            &node(&[vec![FIFO | XATTRS, 1, b'a', 0, 0]]),
+            "again what it has as extended attributes",
+        );
         check_refused(&node(&[vec![7, 1, b'a', 0]]), "tag 0x07");
     }
 
@@ -618,9 +670,18 @@ pub(crate) mod tests {
              2a0162ed0381c49fd50c050161"
         );
         let ids = node.ids();
-        assert_eq!(ids.full.to_string(), "74ffaa411e8159ec22d3eca12c9674d522c587a62da037f65c0188fde54296da");
-        assert_eq!(ids.plain.to_string(), "551c960ba9cb67d914c3251b4f5b62a2fea9b968e2b75a0bccf3959c709531bb");
-        assert_eq!(Node::default().ids().full.to_string(), "47dc540c94ceb704a23875c11273e16bb0b8a87aed84de911f2133568115f254");
+        assert_eq!(
+            ids.full.to_string(),
+            "74ffaa411e8159ec22d3eca12c9674d522c587a62da037f65c0188fde54296da"
+        );
+        assert_eq!(
+            ids.plain.to_string(),
+            "551c960ba9cb67d914c3251b4f5b62a2fea9b968e2b75a0bccf3959c709531bb"
+        );
+        assert_eq!(
+            Node::default().ids().full.to_string(),
+            "47dc540c94ceb704a23875c11273e16bb0b8a87aed84de911f2133568115f254"
+        );
     }
 
     /// Run with `cargo test --release -- --ignored --nocapture encoding_speed`.
@@ -649,11 +710,18 @@ pub(crate) mod tests {
         let rate = |what: &str, deed: &dyn Fn()| {
             let start = std::time::Instant::now();
             (0..25_000).for_each(|_| deed());
-            println!("{what}: {:.2} million entries/s", 1.0 / start.elapsed().as_secs_f64());
+            println!(
+                "{what}: {:.2} million entries/s",
+                1.0 / start.elapsed().as_secs_f64()
+            );
         };
         let bytes = node.encode();
         println!("{} bytes an entry", bytes.len() / node.entries.len());
-        rate("encode and both ids", &|| drop(std::hint::black_box(node.encode_with_ids())));
-        rate("decode", &|| drop(std::hint::black_box(Node::decode(&bytes))));
+        rate("encode and both ids", &|| {
+            drop(std::hint::black_box(node.encode_with_ids()))
+        });
+        rate("decode", &|| {
+            drop(std::hint::black_box(Node::decode(&bytes)))
+        });
     }
 }

@@ -30,7 +30,10 @@ impl Glob {
             .build()
             .map_err(|err| Error::invalid(format!("pattern `{pattern}`"), err.kind().to_string()))?
             .compile_matcher();
-        Ok(Glob { matcher, whole_path })
+        Ok(Glob {
+            matcher,
+            whole_path,
+        })
     }
 
     pub fn matches(&self, path: &TreePath) -> bool {
@@ -38,7 +41,8 @@ impl Glob {
             whole if self.whole_path => whole,
             whole => whole.rsplit(|byte| *byte == b'/').next().unwrap_or(whole),
         };
-        self.matcher.is_match_candidate(&Candidate::from_bytes(bytes))
+        self.matcher
+            .is_match_candidate(&Candidate::from_bytes(bytes))
     }
 
     /// What an index of names can look for: the last part of the pattern, if it has no wildcard.
@@ -57,7 +61,11 @@ mod tests {
 
     fn check(pattern: &str, path: &[u8], matches: bool) {
         let path = TreePath::parse(path).unwrap();
-        assert_eq!(Glob::parse(pattern).unwrap().matches(&path), matches, "{pattern} {path}");
+        assert_eq!(
+            Glob::parse(pattern).unwrap().matches(&path),
+            matches,
+            "{pattern} {path}"
+        );
     }
 
     #[test]
@@ -92,7 +100,12 @@ mod tests {
 
     #[test]
     fn a_name_without_wildcards_can_be_looked_up() {
-        let name = |pattern: &str| Glob::parse(pattern).unwrap().literal_name().map(str::to_owned);
+        let name = |pattern: &str| {
+            Glob::parse(pattern)
+                .unwrap()
+                .literal_name()
+                .map(str::to_owned)
+        };
         assert_eq!(name("**/openssl.cnf").as_deref(), Some("openssl.cnf"));
         assert_eq!(name("/etc/passwd").as_deref(), Some("passwd"));
         assert_eq!(name("*.so"), None);
