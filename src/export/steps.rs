@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::id::ContentId;
 use crate::path::PATH_BYTES_MAX;
+use crate::path::PATH_PARTS_MAX;
 use crate::path::TreePath;
 use crate::tree::Entry;
 use crate::tree::Kind;
@@ -95,13 +96,14 @@ impl<'a> Steps<'a> {
         let entry = entry.clone();
         level.next += 1;
         let path_len = level.path_len + usize::from(level.path_len > 0) + entry.name.len();
-        if path_len > PATH_BYTES_MAX {
-            let thing = "a path in the tree".to_string();
-            return Err(Error::Limit {
-                thing,
-                limit: PATH_BYTES_MAX as u64,
-                unit: "bytes",
-            });
+        for (found, limit, unit) in [
+            (path_len, PATH_BYTES_MAX, "bytes"),
+            (self.above.len(), PATH_PARTS_MAX, "parts"),
+        ] {
+            if found > limit {
+                let (thing, limit) = ("a path in the tree".to_string(), limit as u64);
+                return Err(Error::Limit { thing, limit, unit });
+            }
         }
         let Kind::Dir(ids) = entry.kind else {
             return Ok(Some(Step::Item(entry)));

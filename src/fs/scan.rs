@@ -27,8 +27,8 @@ use crate::fs::scan::steady::SteadyRead;
 use crate::fs::xattrs::Whose;
 use crate::fs::xattrs::XattrReader;
 use crate::path::PATH_BYTES_MAX;
+use crate::path::PATH_PARTS_MAX;
 use crate::path::TreePath;
-use crate::path::shown;
 use crate::progress::Progress;
 use crate::tree::Entry;
 use crate::tree::Kind;
@@ -164,6 +164,7 @@ impl Scan<'_> {
         let mut frames = vec![self.frame(&root, b"", &stat)?];
         let mut chain = Chain::new(root).map_err(os("stat", self.root))?;
         let root_ids = loop {
+            let depth = frames.len();
             let frame = frames
                 .last_mut()
                 .expect("the loop ends with the root's frame");
@@ -186,7 +187,7 @@ impl Scan<'_> {
                 continue;
             };
             crate::progress::check(self.progress)?;
-            match self.meet(chain.here(), name.as_c_str(), kind) {
+            match self.meet(chain.here(), name.as_c_str(), kind, depth) {
                 Ok(None) => {}
                 Ok(Some(Met::Entry(kind, attr))) => {
                     self.entries += 1;
@@ -265,18 +266,26 @@ impl Scan<'_> {
     }
 
     /// Appends the name to the path at hand, and reads what stands there unless it is excluded.
-    fn meet(&mut self, dir: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<Option<Met>> {
+    fn meet(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        kind: FileType,
+        depth: usize,
+    ) -> Result<Option<Met>> {
         if !self.path.is_empty() {
             self.path.push(b'/');
         }
         self.path.extend_from_slice(name.to_bytes());
-        if self.path.len() > PATH_BYTES_MAX {
-            let thing = format!("path {}", shown(&self.path));
-            return Err(Error::Limit {
-                thing,
-                limit: PATH_BYTES_MAX as u64,
-                unit: "bytes",
-            });
+        for (found, limit, unit) in [
+            (self.path.len(), PATH_BYTES_MAX, "bytes"),
+            (depth, PATH_PARTS_MAX, "parts"),
+        ] {
+            if found > limit {
+                let at = host_path(self.root, &self.path[..256]);
+                let (thing, limit) = (format!("path {}…", at.display()), limit as u64);
+                return Err(Error::Limit { thing, limit, unit });
+            }
         }
         if self
             .options

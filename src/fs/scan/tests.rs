@@ -2,6 +2,7 @@ use super::*;
 use crate::content::HashSink;
 use crate::export::testing::as_user;
 use crate::id::ContentId;
+use crate::path::shown;
 use crate::progress::Silent;
 use crate::tree::NodeSource;
 use crate::tree::memory::MemoryNodes;
@@ -248,6 +249,24 @@ fn what_a_user_may_not_read_is_left_out_only_where_that_is_allowed() {
         format!("cannot open {at}/folder"),
     ];
     assert_eq!(heard.0.into_inner().unwrap(), expected);
+}
+
+#[test]
+fn a_folder_deeper_than_paths_may_be_is_left_out_only_where_that_is_allowed() {
+    let world = World::with(&["z"]);
+    let mut dir = rustix::fs::open(world.folder.path(), OPEN_DIR, Mode::empty()).unwrap();
+    for _ in 0..2_050 {
+        rustix::fs::mkdirat(&dir, "d", Mode::RWXU).unwrap();
+        dir = rustix::fs::openat(&dir, "d", OPEN_DIR, Mode::empty()).unwrap();
+    }
+    let err = world.scan(&ScanOptions::default(), &Silent).unwrap_err();
+    assert!(matches!(err, Error::Limit { limit: 2_048, .. }), "{err}");
+    let options = ScanOptions {
+        keep_going: true,
+        ..Default::default()
+    };
+    let tree = world.scan(&options, &Silent).unwrap();
+    assert_eq!(tree.entries, 2_048 + 1);
 }
 
 #[test]
