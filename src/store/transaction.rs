@@ -214,6 +214,8 @@ impl Transaction {
             companions,
             moves: std::mem::take(&mut self.moves),
             records: std::mem::take(&mut self.records),
+            replaces: Vec::new(),
+            dead: Vec::new(),
             manifests: Box::new(|row| match manifests.get(&(row.kind, row.id)) {
                 Some(bytes) => Ok(Cow::Borrowed(&bytes[..])),
                 None => Err(Error::not_found(row.kind.noun(), crate::id::hex(&row.id))),
@@ -244,12 +246,7 @@ impl Transaction {
         let snapshot = self.store.snapshot()?;
         let mut new = Vec::with_capacity(self.order.len());
         for (kind, id) in self.order.drain(..) {
-            let known = match kind {
-                ObjectKind::Node => snapshot.has_node(&NodeId(id))?,
-                ObjectKind::Tree => snapshot.tree(&TreeId(id))?.is_some(),
-                ObjectKind::Commit => snapshot.commit(&CommitId(id))?.is_some(),
-                ObjectKind::Content | ObjectKind::Recipe => false,
-            };
+            let known = snapshot.has(kind, &id)?;
             if !known {
                 new.push((kind, id));
             }
