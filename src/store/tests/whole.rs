@@ -38,7 +38,7 @@ fn contents_of_all_sizes_come_back_once() {
     let sizes = [0, 1, 4_000, 262_143, 262_144, 262_145, 600_000, 1_100_000, 5_000_000, 17_000_000];
     check(|store, reopen| {
         let mut transaction = store.begin().unwrap();
-        let mut put_all = |transaction: &mut _| {
+        let put_all = |transaction: &mut _| {
             sizes.iter().map(|size| put(transaction, &noise(7, *size))).collect::<Vec<ContentId>>()
         };
         let ids = put_all(&mut transaction);
