@@ -103,7 +103,7 @@ impl Inner {
         // The names, the main pack's last: with it the transaction has happened. Cut after it,
         // recovery replays the packs into the index.
         let named = sealed.iter_mut().try_for_each(SealedPack::publish);
-        let indexed = named.and_then(|()| index_packs(database, txn, &sealed, (&replaces, &dead), &mut *manifests));
+        let indexed = named.and_then(|()| index_packs(database, txn, &sealed, &replaces, &dead, &mut *manifests));
         if let Err(err) = indexed {
             self.undo(&ids, err)?;
         }
@@ -171,7 +171,8 @@ fn index_packs(
     database: Database,
     txn: WriteTransaction,
     sealed: &[SealedPack],
-    (replaces, dead): (&[(PackId, Footer)], &[(PackId, u64)]),
+    replaces: &[(PackId, Footer)],
+    dead: &[(PackId, u64)],
     manifests: &mut Manifests,
 ) -> Result<()> {
     guarded("write", || {

@@ -16,7 +16,7 @@ use crate::store::pack::Class;
 use crate::store::pack::Location;
 use crate::store::pack::ObjectKind;
 use crate::store::pack::footer::Footer;
-use crate::store::pack::frame::GATHER_BYTES;
+use crate::store::pack::frame::GATHERED_BYTES_MAX;
 use crate::store::pack::frame::RUN_FRAME_BYTES;
 use crate::store::pack::journal::BlobSource;
 use crate::store::pack::journal::Record;
@@ -239,7 +239,7 @@ impl Store {
 
     fn copy(&self, from: &Location, to: &mut PackWriter, row: &crate::store::pack::ObjectRow) -> Result<()> {
         let packs = &self.inner().packs;
-        if row.len <= GATHER_BYTES as u64 && row.kind != ObjectKind::Recipe {
+        if row.len <= GATHERED_BYTES_MAX as u64 && row.kind != ObjectKind::Recipe {
             return to.add(row.kind, row.id, row.sha1, &packs.read(from)?);
         }
         let mut reader = packs.open(from, 0, from.len)?;

@@ -46,8 +46,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 /// Contents up to this size are held in memory until it is known whether the store has them;
-/// larger ones are written at once and taken back if it does.
-const BUFFERED_BYTES_MAX: u64 = 16 << 20;
+/// larger ones are written at once and taken back if it does, which costs compressing them.
+const BUFFERED_BYTES_MAX: u64 = 32 << 20;
 const STREAM_BYTES: usize = 256 << 10;
 
 /// A running addition. It holds the writers' lock: collection waits for it. Dropped without

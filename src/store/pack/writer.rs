@@ -16,6 +16,7 @@ use crate::store::pack::footer::Footer;
 use crate::store::pack::footer::FrameRow;
 use crate::store::pack::frame::FrameEncoder;
 use crate::store::pack::frame::GATHER_BYTES;
+use crate::store::pack::frame::GATHERED_BYTES_MAX;
 use crate::store::pack::frame::RUN_FRAME_BYTES;
 use crate::store::pack::pack_header;
 use crate::store::pack::pack_name;
@@ -97,7 +98,7 @@ impl PackWriter {
 
     /// Adds an object that is in memory.
     pub fn add(&mut self, kind: ObjectKind, id: [u8; 32], sha1: Option<Sha1Id>, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > GATHER_BYTES {
+        if bytes.len() > GATHERED_BYTES_MAX {
             self.begin_run(kind);
             self.write_run(bytes)?;
             return self.finish_run(id, sha1);
