@@ -124,3 +124,46 @@ fn a_store_opened_for_reading_is_not_written() {
     assert!(matches!(reader.begin(), Err(Error::Usage(_))));
     assert_eq!(reader.snapshot().unwrap().sequence().unwrap(), 0);
 }
+
+/// Set for the process that commits until it is killed.
+const VICTIM: &str = "IMGIT_TEST_VICTIM";
+
+#[test]
+#[ignore = "run by `a_killed_writer_leaves_a_sound_store` in a process of its own"]
+fn victim() {
+    let Some(place) = std::env::var_os(VICTIM) else { return };
+    for seed in 0.. {
+        let store = Store::open(place.as_ref(), &options()).unwrap();
+        commit_version(&store, seed % 1_000).unwrap();
+        println!("{seed}");
+    }
+}
+
+#[test]
+fn a_killed_writer_leaves_a_sound_store() {
+    use std::io::BufRead as _;
+    let folder = tempfile::tempdir().unwrap();
+    Store::create(folder.path(), &Config::default(), &options()).unwrap();
+    let mut commits = 0;
+    for round in 0..12u64 {
+        let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["store::tests::sharing::victim", "--exact", "--ignored", "--nocapture"])
+            .env(VICTIM, folder.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Let it commit at least once, then kill it at another moment of a commit each time.
+        let mut lines = std::io::BufReader::new(victim.stdout.take().unwrap()).lines();
+        let done = |line: &String| line.parse::<u32>().is_ok();
+        assert!(lines.any(|line| line.as_ref().is_ok_and(done)));
+        std::thread::sleep(Duration::from_micros(round * 1_700));
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        let store = Store::open(folder.path(), &options()).unwrap();
+        let log = store.snapshot().unwrap().log(b"main").unwrap();
+        assert!(log.len() > commits, "round {round}");
+        commits = log.len();
+        let seen = store.verify(&VerifyOptions { read_data: true }, &Silent).unwrap();
+        assert!(seen.problems.is_empty() && seen.strays.is_empty(), "{round}: {:?} {:?}", seen.problems, seen.strays);
+    }
+}
