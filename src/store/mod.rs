@@ -19,7 +19,9 @@ mod publish;
 mod recover;
 mod search;
 pub mod snapshot;
+pub mod sweep;
 pub mod transaction;
+pub mod verify;
 
 pub use blob_writer::BlobWriter;
 pub use config::Config;
@@ -37,9 +39,13 @@ pub use search::NodePrefix;
 pub use snapshot::LogEntry;
 pub use snapshot::Ref;
 pub use snapshot::Snapshot;
+pub use sweep::SweepOptions;
+pub use sweep::Swept;
 pub use transaction::Committed;
 pub use transaction::RefMove;
 pub use transaction::Transaction;
+pub use verify::Verified;
+pub use verify::VerifyOptions;
 
 use crate::content::ContentSource;
 use crate::error::Error;

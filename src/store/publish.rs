@@ -12,7 +12,9 @@ use crate::store::index::apply;
 use crate::store::index::apply::Manifests;
 use crate::store::index::fault;
 use crate::store::index::guarded;
+use crate::store::index::remove;
 use crate::store::index::tables;
+use crate::store::pack::footer::Footer;
 use crate::store::pack::journal::Move;
 use crate::store::pack::journal::Record;
 use crate::store::pack::journal::Segment;
@@ -39,6 +41,10 @@ pub struct Publication<'a> {
     pub companions: Vec<FinishedPack>,
     pub moves: Vec<(Expected, Move)>,
     pub records: Vec<Record>,
+    /// Packs that go: their live objects and their journal stand in the new ones.
+    pub replaces: Vec<(PackId, Footer)>,
+    /// How many bytes of these packs nothing needs any more.
+    pub dead: Vec<(PackId, u64)>,
     pub manifests: Box<Manifests<'a>>,
 }
 
@@ -57,6 +63,8 @@ impl Inner {
             companions,
             moves,
             mut records,
+            replaces,
+            dead,
             mut manifests,
         } = publication;
         // All frames are durable already. Cut here or anywhere before the rename of the main
@@ -79,6 +87,8 @@ impl Inner {
         }
         main.footer.companions = sealed.iter().map(|pack| pack.id).collect();
         main.footer.sequence = sequence;
+        main.footer.replaces = replaces.iter().map(|(id, _)| *id).collect();
+        let delete = main.footer.replaces.clone();
         main.footer.journal.push(Segment { sequence, records });
         sealed.push(main.seal()?);
 
@@ -88,17 +98,23 @@ impl Inner {
         self.write_intent(&Intent {
             main: ids.last().copied(),
             companions: ids[..ids.len() - 1].to_vec(),
-            delete: Vec::new(),
+            delete: delete.clone(),
         })?;
         // The names, the main pack's last: with it the transaction has happened. Cut after it,
         // recovery replays the packs into the index.
         let named = sealed.iter_mut().try_for_each(SealedPack::publish);
-        let indexed = named.and_then(|()| index_packs(database, txn, &sealed, &mut *manifests));
+        let indexed = named.and_then(|()| index_packs(database, txn, &sealed, &replaces, &dead, &mut *manifests));
         if let Err(err) = indexed {
-            return Err(self.undo(&ids, err));
+            self.undo(&ids, err)?;
         }
-        // Visible and durable. Cut here, recovery replays what the index knows: nothing.
-        self.clear_intent();
+        // Visible and durable. Cut here, recovery finds the packs known, deletes what they
+        // replace and is done. A pack that cannot be deleted now keeps the intent for that.
+        for id in &delete {
+            self.packs.forget(id);
+        }
+        if delete.iter().try_for_each(|id| self.backend.delete(&pack_name(id))).is_ok() {
+            self.clear_intent();
+        }
         Ok(Published {
             sequence,
             packs: ids,
@@ -119,10 +135,14 @@ impl Inner {
         }
     }
 
-    /// Takes the names back after a failure, so that an error means that nothing happened. Where
-    /// even that fails, packs and intent stay and the next one to come decides.
-    fn undo(&self, ids: &[PackId], err: Error) -> Error {
-        let known = index::open_read(&*self.backend, self.timeout).and_then(|database| {
+    /// Takes the names back after a failure, so that an error means that nothing happened; `Ok`
+    /// if all had happened before it. Where the disk does not even let go, packs and intent stay,
+    /// and whoever opens the store next finishes the transaction.
+    fn undo(&self, ids: &[PackId], err: Error) -> Result<()> {
+        // Opening it for writing repairs an index that the failure left open. redb may have failed
+        // after its commit was durable: then the packs must stay.
+        let open = index::open_write(&*self.backend, index::INDEX_NAME, false, self.timeout);
+        let known = open.and_then(|database| {
             guarded("read", || {
                 let txn = database.begin_read().map_err(fault("read"))?;
                 let packs = txn.open_table(tables::PACKS).map_err(fault("read"))?;
@@ -131,15 +151,19 @@ impl Inner {
                 })
             })
         });
-        // redb may have failed after its commit was durable: then the packs must stay.
-        if matches!(known, Ok(false)) {
-            // The main pack first: without it the others are nothing.
-            let deleted = ids.iter().rev().try_for_each(|id| self.backend.delete(&pack_name(id)));
-            if deleted.is_ok() {
-                self.clear_intent();
-            }
+        let undone = match known {
+            Ok(true) => return Ok(()),
+            Ok(false) => Ok(()),
+            // Not even repaired (the disk is full): nobody can tell what it says, so it goes, and
+            // is rebuilt by whoever opens the store next. Before the packs: it may name them.
+            Err(_) => self.backend.delete(index::INDEX_NAME),
+        };
+        // The main pack first: without it the others are nothing.
+        let mut names = ids.iter().rev().map(pack_name);
+        if undone.and_then(|()| names.try_for_each(|name| self.backend.delete(&name))).is_ok() {
+            self.clear_intent();
         }
-        err
+        Err(err)
     }
 }
 
@@ -147,14 +171,20 @@ fn index_packs(
     database: Database,
     txn: WriteTransaction,
     sealed: &[SealedPack],
+    replaces: &[(PackId, Footer)],
+    dead: &[(PackId, u64)],
     manifests: &mut Manifests,
 ) -> Result<()> {
     guarded("write", || {
+        for (id, footer) in replaces {
+            remove::remove_pack(&txn, id, footer)?;
+        }
+        for (id, dead) in dead {
+            remove::set_dead(&txn, id, *dead)?;
+        }
         for pack in sealed {
             apply::add_pack(&txn, &pack.id, &pack.footer, pack.len, manifests)?;
-            for segment in &pack.footer.journal {
-                apply::add_segment(&txn, segment)?;
-            }
+            apply::add_own_segment(&txn, &pack.footer)?;
         }
         txn.commit().map_err(fault("write"))?;
         database.close().map_err(fault("write"))

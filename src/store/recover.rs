@@ -123,28 +123,23 @@ impl Inner {
         let replayed = index::open_write(&*self.backend, index::INDEX_NAME, false, self.timeout).and_then(|database| {
             guarded("replay", || {
                 let txn = database.begin_write().map_err(fault("replay"))?;
-                let mut known = false;
+                if apply::has_pack(&txn, main)? {
+                    return Ok(());
+                }
                 // Companions first, as at the commit, so that ordinals come out the same.
                 for id in intent.companions.iter().chain([main]) {
                     let footer = self.packs.footer(id)?;
-                    let manifests = rebuild::read_manifests(&self.packs, id, &footer)?;
-                    let len = self.packs.pack(id)?.len();
-                    if footer.replaces.is_empty() {
-                        let mut give = rebuild::give_manifests(&manifests);
-                        known = !apply::add_pack(&txn, id, &footer, len, &mut give)?;
-                        if !known {
-                            self.add_newest_segment(&txn, &footer)?;
-                        }
-                    } else {
+                    if !footer.replaces.is_empty() {
                         // What a sweep did to the rows is not told pack by pack.
                         return Err(Error::Index {
                             doing: "replay",
                             source: "collection was interrupted".into(),
                         });
                     }
-                }
-                if known {
-                    return Ok(());
+                    let manifests = rebuild::read_manifests(&self.packs, id, &footer)?;
+                    let len = self.packs.pack(id)?.len();
+                    apply::add_pack(&txn, id, &footer, len, &mut rebuild::give_manifests(&manifests))?;
+                    apply::add_own_segment(&txn, &footer)?;
                 }
                 txn.commit().map_err(fault("replay"))?;
                 database.close().map_err(fault("replay"))
@@ -154,15 +149,6 @@ impl Inner {
             Err(err) if index::is_damage(&err) => self.rebuild_locked().map(drop),
             other => other,
         }
-    }
-
-    fn add_newest_segment(
-        &self,
-        txn: &redb::WriteTransaction,
-        footer: &crate::store::pack::footer::Footer,
-    ) -> Result<()> {
-        let own = footer.journal.iter().filter(|segment| segment.sequence == footer.sequence);
-        own.into_iter().try_for_each(|segment| apply::add_segment(txn, segment))
     }
 
     /// Repairs or rebuilds an index that cannot be read as it is.

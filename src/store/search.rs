@@ -90,6 +90,11 @@ impl Snapshot {
         Ok(by_hex(self.all_contents(), digits, most)?.into_iter().map(ContentId).collect())
     }
 
+    /// Every node whose id begins with these hex digits.
+    pub fn node_ids_by_hex(&self, digits: &str) -> Result<Vec<NodeId>> {
+        Ok(by_hex(self.all_nodes(), digits, usize::MAX)?.into_iter().map(NodeId).collect())
+    }
+
     /// Nodes whose id begins with these bytes: one, unless somebody made a collision.
     pub fn nodes_by_prefix(&self, prefix: &NodePrefix) -> Result<Vec<NodeId>> {
         let (mut low, mut high) = ([0; 32], [0xff; 32]);

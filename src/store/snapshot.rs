@@ -22,6 +22,7 @@ use crate::store::index::tables::PackRow;
 use crate::store::index::tables::Place;
 use crate::store::index::tables::unseal;
 use crate::store::pack::Location;
+use crate::store::pack::ObjectKind;
 use crate::store::pack::journal::BlobRow;
 use crate::store::pack::journal::Move;
 use crate::store::pack::journal::RefKind;
@@ -117,6 +118,21 @@ impl Snapshot {
 
     pub fn has_node(&self, id: &NodeId) -> Result<bool> {
         guarded("read", || Ok(self.nodes.get(&id.0).map_err(fault("read"))?.is_some()))
+    }
+
+    /// Whether the index has an object of this kind.
+    pub fn has(&self, kind: ObjectKind, id: &Hash) -> Result<bool> {
+        guarded("read", || {
+            let manifests = match kind {
+                ObjectKind::Content => return Ok(self.contents.get(id).map_err(fault("read"))?.is_some()),
+                ObjectKind::Recipe => return Ok(self.recipes.get(id).map_err(fault("read"))?.is_some()),
+                ObjectKind::Node => return Ok(self.nodes.get(id).map_err(fault("read"))?.is_some()),
+                ObjectKind::Tree => tables::TREES,
+                ObjectKind::Commit => tables::COMMITS,
+            };
+            let table = self.txn.open_table(manifests).map_err(fault("read"))?;
+            Ok(table.get(id).map_err(fault("read"))?.is_some())
+        })
     }
 
     pub fn tree(&self, id: &TreeId) -> Result<Option<Tree>> {

@@ -46,8 +46,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 /// Contents up to this size are held in memory until it is known whether the store has them;
-/// larger ones are written at once and taken back if it does.
-const BUFFERED_BYTES_MAX: u64 = 16 << 20;
+/// larger ones are written at once and taken back if it does, which costs compressing them.
+const BUFFERED_BYTES_MAX: u64 = 32 << 20;
 const STREAM_BYTES: usize = 256 << 10;
 
 /// A running addition. It holds the writers' lock: collection waits for it. Dropped without
@@ -214,6 +214,8 @@ impl Transaction {
             companions,
             moves: std::mem::take(&mut self.moves),
             records: std::mem::take(&mut self.records),
+            replaces: Vec::new(),
+            dead: Vec::new(),
             manifests: Box::new(|row| match manifests.get(&(row.kind, row.id)) {
                 Some(bytes) => Ok(Cow::Borrowed(&bytes[..])),
                 None => Err(Error::not_found(row.kind.noun(), crate::id::hex(&row.id))),
@@ -244,12 +246,7 @@ impl Transaction {
         let snapshot = self.store.snapshot()?;
         let mut new = Vec::with_capacity(self.order.len());
         for (kind, id) in self.order.drain(..) {
-            let known = match kind {
-                ObjectKind::Node => snapshot.has_node(&NodeId(id))?,
-                ObjectKind::Tree => snapshot.tree(&TreeId(id))?.is_some(),
-                ObjectKind::Commit => snapshot.commit(&CommitId(id))?.is_some(),
-                ObjectKind::Content | ObjectKind::Recipe => false,
-            };
+            let known = snapshot.has(kind, &id)?;
             if !known {
                 new.push((kind, id));
             }

@@ -33,8 +33,11 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub struct DirBackend {
     root: PathBuf,
-    drafts: AtomicU64,
 }
+
+/// Drafts of this process so far, of all its stores: with the process id it makes their names
+/// differ.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
 impl DirBackend {
     /// Opens the folder; it must be there.
@@ -42,10 +45,7 @@ impl DirBackend {
         if !root.is_dir() {
             return Err(Error::NoStore { path: root.into() });
         }
-        Ok(DirBackend {
-            root: root.into(),
-            drafts: AtomicU64::new(0),
-        })
+        Ok(DirBackend { root: root.into() })
     }
 
     /// Makes the folder and what is always in it; folders that are there are left as they are.
@@ -64,8 +64,7 @@ impl Backend for DirBackend {
     }
 
     fn draft(&self, name: &str) -> Result<Box<dyn Draft>> {
-        // The process id and a counter keep drafts of several writers apart.
-        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
         let path = self.root.join(format!("tmp/{}-{number}-{name}", std::process::id()));
         let file = fs::OpenOptions::new()
             .write(true)

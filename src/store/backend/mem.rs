@@ -83,6 +83,14 @@ impl MemBackend {
         }
     }
 
+    /// A disk of its own with the same names and bytes, all durable.
+    pub fn copy(&self) -> MemBackend {
+        let copy = MemBackend::new(None);
+        copy.disk().names = self.disk().names.clone();
+        copy.power_cut(Survives::Everything);
+        copy
+    }
+
     /// Ends every process that uses the disk and keeps what `survives`.
     pub fn power_cut(&self, survives: Survives) {
         let mut disk = self.disk();

@@ -1,15 +1,14 @@
-//! Writing to the index: what a pack brings, and what its journal says. The only code that adds
-//! or removes rows, so a rebuild cannot differ from what commits did.
+//! Adding to the index: what a pack brings, and what its journal says. Commits and rebuilds both
+//! go through here, so they cannot differ.
 
 use crate::error::Result;
 use crate::id::PackId;
-use crate::store::bytes::Take;
 use crate::store::index::fault;
+use crate::store::index::remove;
 use crate::store::index::tables;
 use crate::store::index::tables::PackRow;
 use crate::store::index::tables::Place;
 use crate::store::index::tables::seal;
-use crate::store::index::tables::unseal;
 use crate::store::pack::ObjectKind;
 use crate::store::pack::ObjectRow;
 use crate::store::pack::footer::Footer;
@@ -22,7 +21,6 @@ use crate::tree::Tree;
 use redb::ReadableTable as _;
 use redb::WriteTransaction;
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// Gives the bytes of an object of the pack that is applied.
 pub type Manifests<'a> = dyn FnMut(&ObjectRow) -> Result<Cow<'a, [u8]>> + 'a;
@@ -86,6 +84,18 @@ pub fn add_pack(
     Ok(true)
 }
 
+pub fn has_pack(txn: &WriteTransaction, id: &PackId) -> Result<bool> {
+    let packs = txn.open_table(tables::PACKS).map_err(fault("read"))?;
+    Ok(packs.get(&id.0).map_err(fault("read"))?.is_some())
+}
+
+/// Does what the pack's own transaction said; other segments in it are carried for packs that it
+/// replaced, and were done long ago.
+pub fn add_own_segment(txn: &WriteTransaction, footer: &Footer) -> Result<()> {
+    let mut own = footer.journal.iter().filter(|segment| segment.sequence == footer.sequence);
+    own.try_for_each(|segment| add_segment(txn, segment))
+}
+
 fn raise_sequence(txn: &WriteTransaction, sequence: u64) -> Result<()> {
     if sequence > number(txn, tables::SEQUENCE)? {
         set_number(txn, tables::SEQUENCE, sequence)?;
@@ -102,7 +112,7 @@ fn add_places(txn: &WriteTransaction, ordinal: u32, footer: &Footer) -> Result<(
         .filter(|row| matches!(row.kind, ObjectKind::Content | ObjectKind::Recipe))
         .collect();
     // In the order of their keys: redb takes sorted rows two to ten times faster.
-    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    rows.sort_by_key(|row| row.id);
     let mut contents = txn.open_table(tables::CONTENTS).map_err(fault("write"))?;
     let mut recipes = txn.open_table(tables::RECIPES).map_err(fault("write"))?;
     let mut sha1s = Vec::new();
@@ -140,7 +150,7 @@ fn add_nodes(txn: &WriteTransaction, footer: &Footer, manifests: &mut Manifests)
     for row in footer.objects.iter().filter(|row| row.kind == ObjectKind::Node) {
         nodes.push((row.id, manifests(row)?));
     }
-    nodes.sort_by(|a, b| a.0.cmp(&b.0));
+    nodes.sort_by_key(|(id, _)| *id);
     let mut table = txn.open_table(tables::NODES).map_err(fault("write"))?;
     let (mut parents, mut names) = (Vec::new(), Vec::new());
     for (id, bytes) in &nodes {
@@ -164,7 +174,7 @@ fn add_nodes(txn: &WriteTransaction, footer: &Footer, manifests: &mut Manifests)
 }
 
 /// The rows that make a node findable by its children and by its entries' names.
-fn derived_rows(id: &[u8; 32], node: &Node, parents: &mut Vec<[u8; 16]>, names: &mut Vec<Vec<u8>>) {
+pub fn derived_rows(id: &[u8; 32], node: &Node, parents: &mut Vec<[u8; 16]>, names: &mut Vec<Vec<u8>>) {
     for entry in &node.entries {
         names.push(tables::name_key(&entry.name, id));
         match &entry.kind {
@@ -222,8 +232,8 @@ pub fn add_segment(txn: &WriteTransaction, segment: &Segment) -> Result<()> {
                     table.insert(&tables::pair(&tree.0, &commit.0), ()).map_err(fault("write"))?;
                 }
             }
-            Record::ExpireLog { before } => expire_log(txn, *before)?,
-            Record::Drop { kind, ids } => drop_objects(txn, *kind, ids)?,
+            Record::ExpireLog { before } => remove::expire_log(txn, *before)?,
+            Record::Drop { kind, ids } => remove::drop_objects(txn, *kind, ids)?,
             Record::DropBlob { digest } => {
                 let mut table = txn.open_table(tables::BLOBS).map_err(fault("write"))?;
                 table.remove(&digest[..]).map_err(fault("write"))?;
@@ -254,110 +264,5 @@ fn add_move(txn: &WriteTransaction, sequence: u64, number: u32, one: &Move) -> R
     one.encode(&mut value);
     let mut log = txn.open_table(tables::LOG).map_err(fault("write"))?;
     log.insert(&key[..], &seal(&key, value)[..]).map_err(fault("write"))?;
-    Ok(())
-}
-
-/// Removes log entries older than `before`, except each name's newest: a ref must keep saying
-/// how it came to where it is.
-fn expire_log(txn: &WriteTransaction, before: i64) -> Result<()> {
-    let mut log = txn.open_table(tables::LOG).map_err(fault("write"))?;
-    let mut old: Vec<Vec<u8>> = Vec::new();
-    let mut last: Option<(Vec<u8>, bool)> = None;
-    for row in log.iter().map_err(fault("read"))? {
-        let (key, value) = row.map_err(fault("read"))?;
-        let key = key.value();
-        let Some((name, ..)) = tables::parse_log_key(key) else { continue };
-        let entry = Move::decode(&mut Take::new("log", unseal("log", key, value.value())?))?;
-        if let Some((last_key, true)) = last.take() {
-            // Only with the next entry of the same name is this one not the newest.
-            if tables::parse_log_key(&last_key).is_some_and(|(last_name, ..)| last_name == name) {
-                old.push(last_key);
-            }
-        }
-        last = Some((key.to_vec(), entry.time.secs < before));
-    }
-    for key in old {
-        log.remove(&key[..]).map_err(fault("write"))?;
-    }
-    Ok(())
-}
-
-/// Removes objects and every row that was derived from them.
-fn drop_objects(txn: &WriteTransaction, kind: ObjectKind, ids: &[[u8; 32]]) -> Result<()> {
-    let gone: HashSet<&[u8; 32]> = ids.iter().collect();
-    match kind {
-        ObjectKind::Content => {
-            let mut table = txn.open_table(tables::CONTENTS).map_err(fault("write"))?;
-            for id in ids {
-                table.remove(id).map_err(fault("write"))?;
-            }
-            let mut table = txn.open_table(tables::SHA1S).map_err(fault("write"))?;
-            let keep = |key: &[u8; 52], ()| !key[20..].first_chunk().is_some_and(|id| gone.contains(id));
-            table.retain(keep).map_err(fault("write"))?;
-        }
-        ObjectKind::Recipe => {
-            let mut table = txn.open_table(tables::RECIPES).map_err(fault("write"))?;
-            for id in ids {
-                table.remove(id).map_err(fault("write"))?;
-            }
-        }
-        ObjectKind::Node => drop_nodes(txn, ids)?,
-        ObjectKind::Tree => {
-            let mut table = txn.open_table(tables::TREES).map_err(fault("write"))?;
-            for id in ids {
-                table.remove(id).map_err(fault("write"))?;
-            }
-            drop_pairs(txn, tables::ROOTS, &gone)?;
-        }
-        ObjectKind::Commit => {
-            let mut table = txn.open_table(tables::COMMITS).map_err(fault("write"))?;
-            for id in ids {
-                table.remove(id).map_err(fault("write"))?;
-            }
-            drop_pairs(txn, tables::TREE_COMMITS, &gone)?;
-        }
-    }
-    Ok(())
-}
-
-fn drop_nodes(txn: &WriteTransaction, ids: &[[u8; 32]]) -> Result<()> {
-    let mut nodes = txn.open_table(tables::NODES).map_err(fault("write"))?;
-    let mut parents = txn.open_table(tables::PARENTS).map_err(fault("write"))?;
-    let mut names = txn.open_table(tables::NAMES).map_err(fault("write"))?;
-    for id in ids {
-        let Some(bytes) = nodes.remove(id).map_err(fault("write"))? else { continue };
-        let (mut parent_keys, mut name_keys) = (Vec::new(), Vec::new());
-        derived_rows(id, &Node::decode(bytes.value())?, &mut parent_keys, &mut name_keys);
-        for key in parent_keys {
-            parents.remove(&key).map_err(fault("write"))?;
-        }
-        for key in name_keys {
-            names.remove(&key[..]).map_err(fault("write"))?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes the pairs whose second id is gone.
-fn drop_pairs(
-    txn: &WriteTransaction,
-    table: redb::TableDefinition<&[u8; 64], ()>,
-    gone: &HashSet<&[u8; 32]>,
-) -> Result<()> {
-    let mut table = txn.open_table(table).map_err(fault("write"))?;
-    let keep = |key: &[u8; 64], ()| !key[32..].first_chunk().is_some_and(|id| gone.contains(id));
-    table.retain(keep).map_err(fault("write"))
-}
-
-/// Forgets packs whose files are about to go; every row that named them has been rewritten.
-pub fn forget_packs(txn: &WriteTransaction, ids: &[PackId]) -> Result<()> {
-    let mut packs = txn.open_table(tables::PACKS).map_err(fault("write"))?;
-    let mut ordinals = txn.open_table(tables::ORDINALS).map_err(fault("write"))?;
-    for id in ids {
-        let Some(row) = packs.remove(&id.0).map_err(fault("write"))? else { continue };
-        let value = unseal("packs", &id.0, row.value())?;
-        let row = PackRow::decode(&mut Take::new("packs", value))?;
-        ordinals.remove(row.ordinal).map_err(fault("write"))?;
-    }
     Ok(())
 }

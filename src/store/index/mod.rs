@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod rebuild;
+pub mod remove;
 pub mod tables;
 
 use crate::error::Error;
@@ -44,7 +45,7 @@ pub fn guarded<T>(doing: &'static str, work: impl FnOnce() -> Result<T>) -> Resu
 /// Turns any of redb's errors into ours; use as `.map_err(fault("read"))`.
 pub fn fault<E: Into<redb::Error>>(doing: &'static str) -> impl FnOnce(E) -> Error {
     move |err| match err.into() {
-        redb::Error::Io(source) if source.kind() != io::ErrorKind::InvalidData => Error::Io {
+        redb::Error::Io(source) if !is_short_or_wrong(&source) => Error::Io {
             doing,
             path: INDEX_NAME.into(),
             source,
@@ -54,6 +55,11 @@ pub fn fault<E: Into<redb::Error>>(doing: &'static str) -> impl FnOnce(E) -> Err
             source: Box::new(other),
         },
     }
+}
+
+/// The medium gave what there is, and that is not a whole index.
+fn is_short_or_wrong(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 /// Opens the index for reading, waiting up to `timeout` where the writer excludes readers.
@@ -121,14 +127,6 @@ fn retry<T>(backend: &dyn Backend, timeout: Duration, open: impl Fn() -> Result<
                 if source.kind() == io::ErrorKind::NotFound =>
             {
                 return Err(Error::not_found("file", INDEX_NAME));
-            }
-            Err(Fault::Redb(DatabaseError::Storage(StorageError::Io(source))))
-                if source.kind() == io::ErrorKind::UnexpectedEof =>
-            {
-                return Err(Error::Index {
-                    doing: "open",
-                    source: Box::new(source),
-                });
             }
             Err(Fault::Redb(err)) => return Err(fault("open")(err)),
             Err(Fault::Ours(err)) => return Err(err),

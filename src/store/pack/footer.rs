@@ -22,7 +22,7 @@ use std::io::Read as _;
 
 const FOOTER_VERSION: u8 = 1;
 /// A footer of ten million files takes about 600 MiB; beyond this it is damage or an attack.
-const FOOTER_RAW_BYTES_MAX: u64 = 4 << 30;
+const FOOTER_RAW_BYTES_MAX: u64 = u32::MAX as u64;
 /// Ids do not compress and the rest is small: more effort buys nothing.
 const FOOTER_LEVEL: i32 = 1;
 /// Set in an object's kind byte when its SHA-1 follows the id.
@@ -193,10 +193,18 @@ impl Footer {
             source,
         })?;
         let id = PackId::of(&bytes);
-        let stored_len = bytes.len() as u32;
+        // The trailer has 32 bits for each: a pack of some fifty million objects.
+        let length = |len: usize| {
+            u32::try_from(len).map_err(|_| Error::Limit {
+                thing: "the footer of a pack".to_owned(),
+                limit: u64::from(u32::MAX),
+                unit: "bytes",
+            })
+        };
+        let (stored_len, raw_len) = (length(bytes.len())?, length(raw.len())?);
         bytes.extend_from_slice(&offset.to_le_bytes());
         bytes.extend_from_slice(&stored_len.to_le_bytes());
-        bytes.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&raw_len.to_le_bytes());
         bytes.extend_from_slice(&id.0);
         bytes.extend_from_slice(&SEAL);
         Ok((bytes, id))

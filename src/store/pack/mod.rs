@@ -27,7 +27,7 @@ pub const PACK_HEADER_BYTES: usize = 16;
 pub const TRAILER_BYTES: usize = 56;
 
 /// What a pack is full of; decides how often it is worth rewriting, not how it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Contents of files and all manifests.
     Files,

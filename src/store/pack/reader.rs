@@ -23,8 +23,8 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-/// 16 MiB at most in the usual case of 512 KiB frames.
-const FRAMES_KEPT: usize = 32;
+/// 16 to 20 MiB with the frames that are written today.
+const FRAMES_KEPT: usize = 16;
 const PACKS_KEPT: usize = 32;
 
 type FrameKey = (PackId, u64);

@@ -16,8 +16,8 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::thread::JoinHandle;
 
-/// Frames on their way at most: 32 MiB raw and compressed at the usual frame size.
-const FRAMES_IN_FLIGHT_MAX: u32 = 48;
+/// Frames on their way at most: 16 MiB, raw and at worst compressed as well.
+const FRAMES_IN_FLIGHT_MAX: u32 = 16;
 /// After so many bytes the kernel is told to begin writing, so that the last sync is short.
 const WRITE_BACK_BYTES: u64 = 32 << 20;
 

@@ -16,6 +16,7 @@ use crate::store::pack::footer::Footer;
 use crate::store::pack::footer::FrameRow;
 use crate::store::pack::frame::FrameEncoder;
 use crate::store::pack::frame::GATHER_BYTES;
+use crate::store::pack::frame::GATHERED_BYTES_MAX;
 use crate::store::pack::frame::RUN_FRAME_BYTES;
 use crate::store::pack::pack_header;
 use crate::store::pack::pack_name;
@@ -97,7 +98,7 @@ impl PackWriter {
 
     /// Adds an object that is in memory.
     pub fn add(&mut self, kind: ObjectKind, id: [u8; 32], sha1: Option<Sha1Id>, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > GATHER_BYTES {
+        if bytes.len() > GATHERED_BYTES_MAX {
             self.begin_run(kind);
             self.write_run(bytes)?;
             return self.finish_run(id, sha1);
@@ -323,4 +324,66 @@ impl SealedPack {
 /// The sum of what frames hold, stored.
 pub fn stored_bytes(frames: &[FrameRow]) -> u64 {
     frames.iter().map(|frame| u64::from(frame.stored_len)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ContentId;
+    use crate::store::backend::mem::MemBackend;
+    use crate::store::pack::reader::PackReader;
+    use proptest::prelude::*;
+
+    /// Sizes on all sides of the gathering limit, some compressible, some not.
+    fn object() -> impl Strategy<Value = (bool, bool, Vec<u8>)> {
+        let size = prop_oneof![8 => 0..3_000usize, 2 => 250_000..270_000usize, 1 => 500_000..1_100_000usize];
+        (any::<bool>(), any::<bool>(), size, any::<u32>()).prop_map(|(manifest, plain, size, seed)| {
+            let bytes = if plain { vec![seed as u8; size] } else { crate::store::tests::noise(seed, size) };
+            (manifest, plain, bytes)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_pack_gives_back_what_was_added(objects in prop::collection::vec(object(), 0..12), level in -1..10i32) {
+            let backend = Arc::new(MemBackend::new(None));
+            let mut writer = PackWriter::create(&*backend, Class::Files, Some(level)).unwrap();
+            for (manifest, taken_back, bytes) in &objects {
+                let kind = if *manifest { ObjectKind::Node } else { ObjectKind::Content };
+                writer.add(kind, ContentId::of(bytes).0, None, bytes).unwrap();
+                if *taken_back {
+                    writer.begin_run(ObjectKind::Content);
+                    writer.write_run(bytes).unwrap();
+                    writer.abort_run().unwrap();
+                }
+            }
+            let mut sealed = writer.finish().unwrap().seal().unwrap();
+            sealed.publish().unwrap();
+            let packs = Arc::new(PackReader::new(backend));
+            let footer = packs.footer(&sealed.id).unwrap();
+            prop_assert_eq!(&footer, &sealed.footer);
+            prop_assert_eq!(footer.objects.len(), objects.len());
+            let offsets = footer.offsets();
+            for row in &footer.objects {
+                let bytes = packs.read(&Footer::location(sealed.id, &offsets, row)).unwrap();
+                prop_assert_eq!(ContentId::of(&bytes).0, row.id);
+                let half = bytes.len() as u64 / 2;
+                let mut part = Vec::new();
+                let location = Footer::location(sealed.id, &offsets, row);
+                let mut reader = packs.open(&location, half, row.len - half).unwrap();
+                std::io::Read::read_to_end(&mut reader, &mut part).unwrap();
+                prop_assert_eq!(&part[..], &bytes[half as usize..]);
+            }
+        }
+
+        #[test]
+        fn no_footer_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Footer::decode("footer", &bytes);
+            let mut framed = vec![1, 1, 0];
+            framed.extend(&bytes);
+            let _ = Footer::decode("footer", &framed);
+        }
+    }
 }

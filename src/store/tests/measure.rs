@@ -14,6 +14,18 @@ use std::time::Instant;
 /// Stop reading the folder beyond this: the contents are held in memory to measure the store only.
 const BYTES_MAX: usize = 500 << 20;
 
+/// Processor time of all threads and of this one, in hundredths of a second: on a busy machine the
+/// clock on the wall says little.
+fn cpu() -> (u64, u64) {
+    let ticks = |path: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let after_name = text.rsplit(')').next().unwrap_or_default().to_owned();
+        let fields: Vec<u64> = after_name.split_whitespace().skip(11).take(2).flat_map(str::parse).collect();
+        fields.iter().sum()
+    };
+    (ticks("/proc/self/stat"), ticks("/proc/thread-self/stat"))
+}
+
 fn collect(folder: &Path, files: &mut Vec<Vec<u8>>, bytes: &mut usize) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -43,6 +55,7 @@ fn measure() {
     let mut ids = Vec::new();
     for round in ["first", "again"] {
         let start = Instant::now();
+        let before = cpu();
         let mut transaction = store.begin().unwrap();
         ids.clear();
         for content in &files {
@@ -51,6 +64,8 @@ fn measure() {
         let put = start.elapsed();
         let done = transaction.commit(&Silent).unwrap();
         let all = start.elapsed();
+        let now = cpu();
+        println!("{round}: processor time {}0 ms, of it the caller's {}0 ms", now.0 - before.0, now.1 - before.1);
         let rate = bytes as f64 / 1e6 / all.as_secs_f64();
         println!(
             "{round}: {} files, {} MB; put {put:?}, commit {:?}, {rate:.0} MB/s; stored {} MB, {} new",
