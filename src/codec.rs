@@ -77,35 +77,24 @@ impl<'a> Reader<'a> {
     pub fn version(&mut self, known: u8) -> Result<()> {
         match self.byte()? {
             found if found == known => Ok(()),
-            found => Err(self.invalid(format!(
-                "has format version {found}; this imgit reads {known}"
-            ))),
+            found => Err(self.invalid(format!("has format version {found}; this imgit reads {known}"))),
         }
     }
 
     pub fn byte(&mut self) -> Result<u8> {
-        let (first, rest) = self
-            .left
-            .split_first()
-            .ok_or_else(|| self.invalid("ends early"))?;
+        let (first, rest) = self.left.split_first().ok_or_else(|| self.invalid("ends early"))?;
         self.left = rest;
         Ok(*first)
     }
 
     pub fn take(&mut self, len: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .left
-            .split_at_checked(len)
-            .ok_or_else(|| self.invalid("ends early"))?;
+        let (taken, rest) = self.left.split_at_checked(len).ok_or_else(|| self.invalid("ends early"))?;
         self.left = rest;
         Ok(taken)
     }
 
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (taken, rest) = self
-            .left
-            .split_first_chunk()
-            .ok_or_else(|| self.invalid("ends early"))?;
+        let (taken, rest) = self.left.split_first_chunk().ok_or_else(|| self.invalid("ends early"))?;
         self.left = rest;
         Ok(*taken)
     }
@@ -165,10 +154,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn time(&mut self) -> Result<Time> {
-        Ok(Time {
-            secs: self.signed()?,
-            nanos: self.nanos()?,
-        })
+        Ok(Time { secs: self.signed()?, nanos: self.nanos()? })
     }
 
     pub fn mode(&mut self) -> Result<u32> {
@@ -250,18 +236,10 @@ mod tests {
             assert!(read(bytes, |reader| reader.varint()).is_err(), "{bytes:?}");
         }
         assert_eq!(
-            read(
-                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
-                |reader| reader.varint()
-            )
-            .unwrap(),
+            read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], |reader| reader.varint())
+                .unwrap(),
             u64::MAX
         );
-        assert!(
-            read(&[0xff, 0xff, 0xff, 0x7f, 1], |reader| reader
-                .bytes()
-                .map(<[u8]>::len))
-            .is_err()
-        );
+        assert!(read(&[0xff, 0xff, 0xff, 0x7f, 1], |reader| reader.bytes().map(<[u8]>::len)).is_err());
     }
 }

@@ -41,9 +41,7 @@ const HASH_BUFFER_BYTES: usize = 256 << 10;
 
 impl HashSink {
     pub fn new() -> HashSink {
-        HashSink {
-            buffer: vec![0; HASH_BUFFER_BYTES],
-        }
+        HashSink { buffer: vec![0; HASH_BUFFER_BYTES] }
     }
 }
 
@@ -58,10 +56,7 @@ impl ContentSink for HashSink {
         let mut hash = sha2::Sha256::new();
         let mut left = size;
         while left > 0 {
-            let want = self
-                .buffer
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX));
+            let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             match from.read(&mut self.buffer[..want]) {
                 Ok(0) => {
                     return Err(Error::Mismatch {
@@ -92,9 +87,6 @@ mod tests {
         let mut stream = &b"onetwo"[..];
         assert_eq!(sink.put(3, &mut stream).unwrap(), ContentId::of(b"one"));
         assert_eq!(sink.put(0, &mut stream).unwrap(), ContentId::of(b""));
-        assert!(matches!(
-            sink.put(4, &mut stream),
-            Err(Error::Mismatch { .. })
-        ));
+        assert!(matches!(sink.put(4, &mut stream), Err(Error::Mismatch { .. })));
     }
 }

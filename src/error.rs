@@ -22,11 +22,7 @@ pub enum Error {
     },
     /// The operating system refused. `doing` reads on after "cannot": "read", "create", "rename".
     #[error("cannot {doing} {}", path.display())]
-    Io {
-        doing: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
     /// A stream that has no path of its own broke.
     #[error("cannot read {thing}")]
     Stream { thing: String, source: io::Error },
@@ -35,18 +31,10 @@ pub enum Error {
     Invalid { thing: String, problem: String },
     /// Input whose bytes are not those its name promises.
     #[error("{thing}: expected {expected}, found {found}")]
-    Mismatch {
-        thing: String,
-        expected: String,
-        found: String,
-    },
+    Mismatch { thing: String, expected: String, found: String },
     /// Input beyond what imgit is ready to take from a stranger.
     #[error("{thing} is over the limit of {limit} {unit}")]
-    Limit {
-        thing: String,
-        limit: u64,
-        unit: &'static str,
-    },
+    Limit { thing: String, limit: u64, unit: &'static str },
     /// A name, path or id that is not there. `kind` is a noun: "image", "branch", "path".
     #[error("{kind} {name} not found")]
     NotFound { kind: &'static str, name: String },
@@ -60,62 +48,33 @@ pub enum Error {
     NoStore { path: PathBuf },
     /// The store is damaged: its own bytes are not what it wrote.
     #[error("{thing}: expected {expected}, the store has {found}")]
-    Corrupt {
-        thing: String,
-        expected: String,
-        found: String,
-    },
+    Corrupt { thing: String, expected: String, found: String },
     #[error("store {} has format {found}; this imgit reads up to {known}", path.display())]
-    NewerFormat {
-        path: PathBuf,
-        found: String,
-        known: String,
-    },
+    NewerFormat { path: PathBuf, found: String, known: String },
     #[error("{what} is locked by {holder}; gave up after {waited_ms} ms")]
-    Locked {
-        what: String,
-        holder: String,
-        waited_ms: u64,
-    },
+    Locked { what: String, holder: String, waited_ms: u64 },
     /// Somebody else moved the ref between our reading it and our writing it.
     #[error("{name} moved while this ran: expected {expected}, found {found}")]
-    Moved {
-        name: String,
-        expected: String,
-        found: String,
-    },
+    Moved { name: String, expected: String, found: String },
     #[error("interrupted")]
     Interrupted,
     /// redb reported a fault of its own; the index can be rebuilt from the packs.
     #[error("cannot {doing} the index")]
-    Index {
-        doing: &'static str,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Index { doing: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 impl Error {
     pub fn io(doing: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
         let path = path.as_ref().to_path_buf();
-        move |source| Error::Io {
-            doing,
-            path,
-            source,
-        }
+        move |source| Error::Io { doing, path, source }
     }
 
     pub fn invalid(thing: impl Into<String>, problem: impl Into<String>) -> Error {
-        Error::Invalid {
-            thing: thing.into(),
-            problem: problem.into(),
-        }
+        Error::Invalid { thing: thing.into(), problem: problem.into() }
     }
 
     pub fn not_found(kind: &'static str, name: impl Into<String>) -> Error {
-        Error::NotFound {
-            kind,
-            name: name.into(),
-        }
+        Error::NotFound { kind, name: name.into() }
     }
 
     /// The fault under all contexts, which decides the exit code.
@@ -137,16 +96,11 @@ impl Error {
 
     pub fn with_hint(self, hint: impl Into<String>) -> Error {
         match self {
-            Error::Context { doing, source, .. } => Error::Context {
-                doing,
-                source,
-                hint: Some(hint.into()),
-            },
-            other => Error::Context {
-                doing: other.to_string(),
-                source: Box::new(other),
-                hint: Some(hint.into()),
-            },
+            Error::Context { doing, source, .. } => Error::Context { doing, source, hint: Some(hint.into()) },
+            // The face leaves out a cause in the words of its heading.
+            other => {
+                Error::Context { doing: other.to_string(), source: Box::new(other), hint: Some(hint.into()) }
+            }
         }
     }
 }
@@ -164,10 +118,7 @@ pub fn from_stream(thing: impl Into<String>, err: io::Error) -> Error {
         let inner = err.into_inner().expect("get_ref was Some");
         return *inner.downcast::<Error>().expect("is::<Error>() held");
     }
-    Error::Stream {
-        thing: thing.into(),
-        source: err,
-    }
+    Error::Stream { thing: thing.into(), source: err }
 }
 
 /// Adds what was being done to a failure.
@@ -177,10 +128,6 @@ pub trait Doing<T> {
 
 impl<T> Doing<T> for Result<T> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|source| Error::Context {
-            doing: doing(),
-            source: Box::new(source),
-            hint: None,
-        })
+        self.map_err(|source| Error::Context { doing: doing(), source: Box::new(source), hint: None })
     }
 }

@@ -117,10 +117,7 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let digit = |byte: u8| (byte as char).to_digit(16);
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8))
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8)).collect()
 }
 
 #[cfg(test)]
@@ -132,10 +129,7 @@ mod tests {
         let first = DiffId::of(b"a");
         let second = DiffId::of(b"b");
         let chain = second.chain_on(Some(&first.chain_on(None)));
-        assert_eq!(
-            chain,
-            ChainId::of(format!("sha256:{first} sha256:{second}").as_bytes())
-        );
+        assert_eq!(chain, ChainId::of(format!("sha256:{first} sha256:{second}").as_bytes()));
     }
 
     #[test]

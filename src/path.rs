@@ -92,7 +92,10 @@ impl TreePath {
     /// Says whether `self` is `other` or lies under it.
     pub fn is_under(&self, other: &TreePath) -> bool {
         other.is_root()
-            || self.0.strip_prefix(&other.0[..]).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
+            || self
+                .0
+                .strip_prefix(&other.0[..])
+                .is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
     }
 }
 

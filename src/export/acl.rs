@@ -40,27 +40,14 @@ mod tests {
     #[test]
     fn the_kernels_bytes_read_as_getfacl_shows_them() {
         let mut bytes = VERSION.to_vec();
-        for (tag, perm, id) in [
-            (1u16, 6u16, u32::MAX),
-            (2, 4, 1000),
-            (4, 5, u32::MAX),
-            (16, 7, u32::MAX),
-            (32, 0, u32::MAX),
-        ] {
+        for (tag, perm, id) in
+            [(1u16, 6u16, u32::MAX), (2, 4, 1000), (4, 5, u32::MAX), (16, 7, u32::MAX), (32, 0, u32::MAX)]
+        {
             bytes.extend([tag.to_le_bytes(), perm.to_le_bytes()].concat());
             bytes.extend(id.to_le_bytes());
         }
-        assert_eq!(
-            text(&bytes).unwrap(),
-            "user::rw-,user:1000:r--,group::r-x,mask::rwx,other::---"
-        );
-        for bad in [
-            &bytes[..10],
-            b"",
-            &VERSION,
-            b"\x03\0\0\0aaaaaaaa",
-            b"\x02\0\0\0\x40\0\0\0\0\0\0\0",
-        ] {
+        assert_eq!(text(&bytes).unwrap(), "user::rw-,user:1000:r--,group::r-x,mask::rwx,other::---");
+        for bad in [&bytes[..10], b"", &VERSION, b"\x03\0\0\0aaaaaaaa", b"\x02\0\0\0\x40\0\0\0\0\0\0\0"] {
             assert_eq!(text(bad), None);
         }
     }

@@ -85,11 +85,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// A writer asks whether to stop this often.
 const CHECK_BYTES: u64 = 4 << 20;
 
-const CREATE: OFlags = OFlags::WRONLY
-    .union(OFlags::CREATE)
-    .union(OFlags::EXCL)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const CREATE: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Writes the tree into `into`, which must not exist yet or be an empty directory.
 ///
@@ -109,8 +106,7 @@ pub fn checkout(
         contents,
         options,
         progress,
-        chain: Chain::new(root.try_clone().map_err(Error::io("open", into))?)
-            .map_err(os("stat", into))?,
+        chain: Chain::new(root.try_clone().map_err(Error::io("open", into))?).map_err(os("stat", into))?,
         root,
         path: Vec::new(),
         links: HardLinks::new(tree),
@@ -128,16 +124,10 @@ fn empty_folder(into: &Path) -> Result<OwnedFd> {
     match fs::look(into)? {
         None => fs::create_dir_all(into)?,
         Some(found) if !found.is_dir() => {
-            return Err(Error::Exists {
-                kind: "file",
-                name: into.display().to_string(),
-            });
+            return Err(Error::Exists { kind: "file", name: into.display().to_string() });
         }
         Some(_) if !fs::list(into)?.is_empty() => {
-            let exists = Error::Exists {
-                kind: "folder",
-                name: into.display().to_string(),
-            };
+            let exists = Error::Exists { kind: "folder", name: into.display().to_string() };
             return Err(exists.with_hint("give the name of a new or an empty folder"));
         }
         Some(_) => {}
@@ -203,10 +193,7 @@ impl Writer<'_> {
                 Step::Leave => {
                     let (attr, above) = inside.pop().expect("each leave follows an enter");
                     if let Ok(attr) = attr {
-                        let dir = self
-                            .chain
-                            .leave()
-                            .map_err(|err| self.fault("return from", err))?;
+                        let dir = self.chain.leave().map_err(|err| self.fault("return from", err))?;
                         self.finish_directory(&dir, attr)?;
                     }
                     self.path.truncate(above);
@@ -214,17 +201,12 @@ impl Writer<'_> {
             }
         }
         for (path, attr) in std::mem::take(&mut self.late).into_iter().rev() {
-            let dir = self
-                .open_beneath(&path)
-                .map_err(|err| self.fault("open a folder in", err))?;
+            let dir = self.open_beneath(&path).map_err(|err| self.fault("open a folder in", err))?;
             self.path = path.as_bytes().to_vec();
             self.attributes(dir.as_fd(), &attr)?;
         }
         self.path.clear();
-        let root = self
-            .root
-            .try_clone()
-            .map_err(Error::io("open", self.into))?;
+        let root = self.root.try_clone().map_err(Error::io("open", self.into))?;
         self.attributes(root.as_fd(), &tree.root_attr)
     }
 
@@ -232,10 +214,7 @@ impl Writer<'_> {
     fn step_down(&mut self, name: &[u8]) -> Result<usize> {
         // The codec lets no such name in; this is the last place where one could do harm.
         if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
-            return Err(Error::invalid(
-                format!("tree entry `{}`", shown(name)),
-                "is not a clean name",
-            ));
+            return Err(Error::invalid(format!("tree entry `{}`", shown(name)), "is not a clean name"));
         }
         let above = self.path.len();
         if above > 0 {
@@ -250,8 +229,7 @@ impl Writer<'_> {
         if let Err(err) = rustix::fs::mkdirat(self.chain.here(), &entry.name[..], Mode::RWXU) {
             return self.refused(err).map(Some);
         }
-        let opened =
-            rustix::fs::openat(self.chain.here(), &entry.name[..], OPEN_DIR, Mode::empty());
+        let opened = rustix::fs::openat(self.chain.here(), &entry.name[..], OPEN_DIR, Mode::empty());
         let dir = opened.map_err(|err| self.fault("open", err))?;
         let stat = rustix::fs::fstat(&dir).map_err(|err| self.fault("stat", err))?;
         self.chain.enter(dir, &stat);
@@ -289,9 +267,7 @@ impl Writer<'_> {
             Kind::CharDevice { major, minor } => {
                 self.node(entry, FileType::CharacterDevice, *major, *minor)?
             }
-            Kind::BlockDevice { major, minor } => {
-                self.node(entry, FileType::BlockDevice, *major, *minor)?
-            }
+            Kind::BlockDevice { major, minor } => self.node(entry, FileType::BlockDevice, *major, *minor)?,
             Kind::Fifo => self.node(entry, FileType::Fifo, 0, 0)?,
             Kind::Socket => self.node(entry, FileType::Socket, 0, 0)?,
             Kind::Dir(_) => unreachable!("a directory is a step in, not an item"),
@@ -306,19 +282,15 @@ impl Writer<'_> {
     }
 
     fn file(&mut self, entry: &Entry, content: &ContentId, size: u64) -> Result<bool> {
-        let file = match rustix::fs::openat(
-            self.chain.here(),
-            &entry.name[..],
-            CREATE,
-            Mode::RUSR | Mode::WUSR,
-        ) {
-            Ok(file) => file,
-            Err(err) => {
-                let why = self.refused(err)?;
-                self.skip(What::Entry, &why);
-                return Ok(false);
-            }
-        };
+        let file =
+            match rustix::fs::openat(self.chain.here(), &entry.name[..], CREATE, Mode::RUSR | Mode::WUSR) {
+                Ok(file) => file,
+                Err(err) => {
+                    let why = self.refused(err)?;
+                    self.skip(What::Entry, &why);
+                    return Ok(false);
+                }
+            };
         self.content(file.as_fd(), content, size)?;
         self.attributes(file.as_fd(), &entry.attr)?;
         Ok(true)
@@ -350,11 +322,7 @@ impl Writer<'_> {
         }
         if at < size {
             let thing = format!("content {content}");
-            return Err(Error::Corrupt {
-                thing,
-                expected: format!("{size} bytes"),
-                found: format!("{at}"),
-            });
+            return Err(Error::Corrupt { thing, expected: format!("{size} bytes"), found: format!("{at}") });
         }
         if solid_until < size {
             rustix::fs::ftruncate(file, size).map_err(|err| self.fault("extend", err))?;
@@ -418,13 +386,7 @@ impl Writer<'_> {
     fn hard_link(&self, target: &TreePath, name: &[u8]) -> rustix::io::Result<()> {
         let (folder, target_name) = target.split().expect("the root is no file");
         let folder = self.open_beneath(&folder)?;
-        rustix::fs::linkat(
-            &folder,
-            target_name,
-            self.chain.here(),
-            name,
-            AtFlags::empty(),
-        )
+        rustix::fs::linkat(&folder, target_name, self.chain.here(), name, AtFlags::empty())
     }
 
     /// Opens a directory written before, step by step from the root, through no symlink.
@@ -461,11 +423,7 @@ impl Writer<'_> {
             true => self.into.to_path_buf(),
             false => self.into.join(OsStr::from_bytes(&self.path)),
         };
-        Error::Io {
-            doing,
-            path,
-            source: err.into(),
-        }
+        Error::Io { doing, path, source: err.into() }
     }
 }
 
@@ -475,11 +433,7 @@ fn c_name(name: &[u8]) -> CString {
 
 fn os(doing: &'static str, path: &Path) -> impl FnOnce(Errno) -> Error {
     let path: PathBuf = path.to_path_buf();
-    move |err| Error::Io {
-        doing,
-        path,
-        source: err.into(),
-    }
+    move |err| Error::Io { doing, path, source: err.into() }
 }
 
 #[cfg(test)]

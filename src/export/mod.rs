@@ -1,10 +1,71 @@
-//! Trees and images out of imgit.
+//! Out: an image to where images go, its digests as they came in, or its tree to a tar or folder.
 
 pub mod acl;
 pub mod checkout;
+mod image;
 pub mod skipped;
 pub mod steps;
 pub mod tar;
+mod tree;
 
 #[cfg(test)]
 pub(crate) mod testing;
+
+use crate::error::Doing;
+use crate::error::Error;
+use crate::error::Result;
+use crate::oci::location::Location;
+use crate::oci::location::Place;
+use crate::oci::platform::Platform;
+use crate::progress::Progress;
+use crate::repo::Repo;
+use crate::repo::Version;
+use skipped::Skipped;
+
+#[derive(Default)]
+pub struct ExportOptions {
+    /// Of a multi-platform image, this platform alone.
+    pub platform: Option<Platform>,
+    /// Put a new archive over an old one.
+    pub replace: bool,
+    /// What an OCI sink shall call the image, where the location does not say.
+    pub reference: Option<String>,
+}
+
+pub struct Exported {
+    /// What the sink was taken for.
+    pub sink: String,
+    /// The digest of the manifest or index that was written; `None` for trees.
+    pub digest: Option<String>,
+    /// What the place could not take: owners, say, when not root.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Writes `version` to `sink`; a bare path is a folder to be made.
+pub fn export(
+    repo: &Repo,
+    version: &Version,
+    sink: &Location,
+    options: &ExportOptions,
+    progress: &dyn Progress,
+) -> Result<Exported> {
+    let platform = options.platform.as_ref().map(ToString::to_string);
+    let platform = platform.as_deref();
+    let sink = match sink {
+        Location::Bare(Place::Path(path)) => &Location::Directory(path.clone()),
+        other => other,
+    };
+    let done = match sink {
+        Location::Tar(place) => tree::to_tar(repo, version, platform, place, options.replace, progress),
+        Location::Directory(path) => tree::to_folder(repo, version, platform, path, progress),
+        _ => image::to_sink(repo, version, sink, options, progress),
+    };
+    let (digest, skipped) = done.doing(|| format!("cannot export {} to {sink}", version.shown))?;
+    Ok(Exported { sink: sink.to_string(), digest, skipped })
+}
+
+/// A version that is no image cannot become one by itself.
+fn no_image(version: &Version) -> Error {
+    let kind = version.commit.artifact.kind.word();
+    Error::Usage(format!("{} is a {kind}, not an image: export it to tar:PATH or to a folder", version.shown))
+}

@@ -51,26 +51,26 @@ impl fmt::Display for What {
     }
 }
 
+impl fmt::Display for Skipped {
+    /// `skipped owner of 812 entries: not permitted (/etc, /etc/passwd, …)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Skipped { what, why, count, paths } = self;
+        let noun = if *count == 1 { "entry" } else { "entries" };
+        let named: Vec<String> = paths.iter().map(ToString::to_string).collect();
+        let more = if *count > paths.len() as u64 { ", …" } else { "" };
+        write!(f, "skipped {what} of {count} {noun}: {why} ({}{more})", named.join(", "))
+    }
+}
+
 /// Kinds met before; extended attributes beyond these many names are counted under `…`.
 const KINDS_MAX: usize = 100;
 
 pub(super) fn add(list: &mut Vec<Skipped>, what: What, why: &str, path: &TreePath) {
-    let known = list
-        .iter()
-        .position(|skipped| skipped.what == what && skipped.why == why);
+    let known = list.iter().position(|skipped| skipped.what == what && skipped.why == why);
     let at = known.unwrap_or_else(|| {
-        let what = if list.len() < KINDS_MAX {
-            what
-        } else {
-            What::Xattr("…".into())
-        };
+        let what = if list.len() < KINDS_MAX { what } else { What::Xattr("…".into()) };
         if list.len() <= KINDS_MAX {
-            list.push(Skipped {
-                what,
-                why: why.to_string(),
-                count: 0,
-                paths: Vec::new(),
-            });
+            list.push(Skipped { what, why: why.to_string(), count: 0, paths: Vec::new() });
         }
         list.len() - 1
     });
@@ -90,17 +90,9 @@ mod tests {
         for n in 0..1_000 {
             let path = TreePath::parse(format!("dev/{n:04}").as_bytes()).unwrap();
             add(&mut list, What::Device, "not permitted", &path);
-            add(
-                &mut list,
-                What::Xattr(format!("user.{n}")),
-                "not permitted",
-                &path,
-            );
+            add(&mut list, What::Xattr(format!("user.{n}")), "not permitted", &path);
         }
-        assert_eq!(
-            (list[0].count, list[0].paths.len()),
-            (1_000, PATHS_KEPT_MAX)
-        );
+        assert_eq!((list[0].count, list[0].paths.len()), (1_000, PATHS_KEPT_MAX));
         assert_eq!(list.len(), KINDS_MAX + 1);
         assert_eq!(list.iter().map(|skipped| skipped.count).sum::<u64>(), 2_000);
     }

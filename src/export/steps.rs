@@ -48,32 +48,17 @@ struct Level {
 impl<'a> Steps<'a> {
     /// The root itself is no step: its attributes stand in the [`Tree`].
     pub fn new(tree: &Tree, nodes: &'a dyn NodeSource) -> Result<Steps<'a>> {
-        let root = Level {
-            node: nodes.node(&tree.root.full)?,
-            next: 0,
-            path_len: 0,
-        };
-        Ok(Steps {
-            nodes,
-            above: vec![root],
-            ahead: VecDeque::new(),
-        })
+        let root = Level { node: nodes.node(&tree.root.full)?, next: 0, path_len: 0 };
+        Ok(Steps { nodes, above: vec![root], ahead: VecDeque::new() })
     }
 
     /// Returns the next step; `announce` hears of contents some hundred files before their steps.
-    pub fn next(
-        &mut self,
-        announce: &mut dyn FnMut(&[ContentId]) -> Result<()>,
-    ) -> Result<Option<Step>> {
+    pub fn next(&mut self, announce: &mut dyn FnMut(&[ContentId]) -> Result<()>) -> Result<Option<Step>> {
         if self.ahead.is_empty() {
             let mut ids = Vec::new();
             while ids.len() < CONTENTS_AHEAD && self.ahead.len() < STEPS_AHEAD {
                 let Some(step) = self.step()? else { break };
-                if let Step::Item(Entry {
-                    kind: Kind::File { content, .. },
-                    ..
-                }) = &step
-                {
+                if let Step::Item(Entry { kind: Kind::File { content, .. }, .. }) = &step {
                     ids.push(*content);
                 }
                 self.ahead.push_back(step);
@@ -96,10 +81,9 @@ impl<'a> Steps<'a> {
         let entry = entry.clone();
         level.next += 1;
         let path_len = level.path_len + usize::from(level.path_len > 0) + entry.name.len();
-        for (found, limit, unit) in [
-            (path_len, PATH_BYTES_MAX, "bytes"),
-            (self.above.len(), PATH_PARTS_MAX, "parts"),
-        ] {
+        for (found, limit, unit) in
+            [(path_len, PATH_BYTES_MAX, "bytes"), (self.above.len(), PATH_PARTS_MAX, "parts")]
+        {
             if found > limit {
                 let (thing, limit) = ("a path in the tree".to_string(), limit as u64);
                 return Err(Error::Limit { thing, limit, unit });
@@ -108,11 +92,7 @@ impl<'a> Steps<'a> {
         let Kind::Dir(ids) = entry.kind else {
             return Ok(Some(Step::Item(entry)));
         };
-        self.above.push(Level {
-            node: self.nodes.node(&ids.full)?,
-            next: 0,
-            path_len,
-        });
+        self.above.push(Level { node: self.nodes.node(&ids.full)?, next: 0, path_len });
         Ok(Some(Step::Enter(entry)))
     }
 }
@@ -130,9 +110,7 @@ impl<'a> HardLinks<'a> {
     pub fn new(tree: &'a Tree) -> HardLinks<'a> {
         let groups = tree.hardlinks.iter().enumerate();
         HardLinks {
-            group_of: groups
-                .flat_map(|(group, paths)| paths.iter().map(move |path| (path, group)))
-                .collect(),
+            group_of: groups.flat_map(|(group, paths)| paths.iter().map(move |path| (path, group))).collect(),
             first: vec![None; tree.hardlinks.len()],
         }
     }

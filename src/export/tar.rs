@@ -92,16 +92,11 @@ pub fn write_tar(
                 writer.item(&entry)?;
                 writer.path.truncate(len);
             }
-            Step::Leave => writer
-                .path
-                .truncate(above.pop().expect("each leave follows an enter")),
+            Step::Leave => writer.path.truncate(above.pop().expect("each leave follows an enter")),
         }
     }
     writer.write(&[0; 2 * BLOCK])?;
-    writer
-        .out
-        .flush()
-        .map_err(|err| from_stream("tar output", err))?;
+    writer.out.flush().map_err(|err| from_stream("tar output", err))?;
     Ok(writer.done)
 }
 
@@ -130,10 +125,7 @@ impl Writer<'_> {
         if let Some(target) = linked.as_ref().and_then(|path| self.links.target(path)) {
             let target = target.as_bytes().to_vec();
             // A link's own attributes are its target's; readers that look take the header's.
-            let attr = Attr {
-                xattrs: Default::default(),
-                ..entry.attr.clone()
-            };
+            let attr = Attr { xattrs: Default::default(), ..entry.attr.clone() };
             self.done.entries += 1;
             return self.head(EntryType::Link, &name, &target, 0, None, &attr);
         }
@@ -142,9 +134,7 @@ impl Writer<'_> {
                 self.head(EntryType::Regular, &name, b"", *size, None, &entry.attr)?;
                 self.content(content, *size)?;
             }
-            Kind::Symlink(target) => {
-                self.head(EntryType::Symlink, &name, target, 0, None, &entry.attr)?
-            }
+            Kind::Symlink(target) => self.head(EntryType::Symlink, &name, target, 0, None, &entry.attr)?,
             Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } => {
                 if u64::from(*major.max(minor)) > ID_MAX {
                     self.skip(What::Device, "a tar file cannot hold the number");
@@ -194,17 +184,14 @@ impl Writer<'_> {
         if size > SIZE_MAX {
             records.add("size", size.to_string().as_bytes());
         }
-        let secs = u64::try_from(attr.mtime.secs)
-            .ok()
-            .filter(|secs| *secs <= SIZE_MAX && attr.mtime.nanos == 0);
+        let secs =
+            u64::try_from(attr.mtime.secs).ok().filter(|secs| *secs <= SIZE_MAX && attr.mtime.nanos == 0);
         if secs.is_none() {
             records.add("mtime", decimal(attr.mtime).as_bytes());
         }
         for (xattr, value) in attr.xattrs.iter() {
             match std::str::from_utf8(xattr) {
-                Ok(text) if !text.contains('=') => {
-                    records.add(&format!("SCHILY.xattr.{text}"), value)
-                }
+                Ok(text) if !text.contains('=') => records.add(&format!("SCHILY.xattr.{text}"), value),
                 _ => self.skip(What::Xattr(shown(xattr)), "a tar file cannot hold the name"),
             }
         }
@@ -220,12 +207,7 @@ impl Writer<'_> {
         }
         let records = records.finish();
         if !records.is_empty() {
-            let mut header = header(
-                EntryType::XHeader,
-                &extended_name(name),
-                b"",
-                records.len() as u64,
-            );
+            let mut header = header(EntryType::XHeader, &extended_name(name), b"", records.len() as u64);
             header.set_mode(0o644);
             header.set_uid(0);
             header.set_gid(0);
@@ -240,12 +222,8 @@ impl Writer<'_> {
         header.set_gid(attr.gid.min(ID_MAX));
         header.set_mtime(attr.mtime.secs.clamp(0, SIZE_MAX as i64) as u64);
         if let Some((major, minor)) = device {
-            header
-                .set_device_major(major)
-                .expect("a ustar header has the field");
-            header
-                .set_device_minor(minor)
-                .expect("a ustar header has the field");
+            header.set_device_major(major).expect("a ustar header has the field");
+            header.set_device_minor(minor).expect("a ustar header has the field");
         }
         self.finish_header(header)
     }
@@ -260,27 +238,17 @@ impl Writer<'_> {
         if size > 0 {
             let mut from = self.contents.open(content, 0, size)?;
             while left > 0 {
-                let want = self
-                    .buffer
-                    .len()
-                    .min(usize::try_from(left).unwrap_or(usize::MAX));
+                let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                 let got = match from.read(&mut self.buffer[..want]) {
                     Ok(0) => {
-                        let (expected, found) =
-                            (format!("{size} bytes"), format!("{}", size - left));
-                        return Err(Error::Corrupt {
-                            thing: format!("content {content}"),
-                            expected,
-                            found,
-                        });
+                        let (expected, found) = (format!("{size} bytes"), format!("{}", size - left));
+                        return Err(Error::Corrupt { thing: format!("content {content}"), expected, found });
                     }
                     Ok(got) => got,
                     Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
                     Err(err) => return Err(from_stream(format!("content {content}"), err)),
                 };
-                self.out
-                    .write_all(&self.buffer[..got])
-                    .map_err(|err| from_stream("tar output", err))?;
+                self.out.write_all(&self.buffer[..got]).map_err(|err| from_stream("tar output", err))?;
                 self.done.bytes += got as u64;
                 left -= got as u64;
                 self.progress.advance(got as u64);
@@ -294,18 +262,12 @@ impl Writer<'_> {
 
     fn pad(&mut self, len: u64) -> Result<()> {
         let over = (len % BLOCK as u64) as usize;
-        if over == 0 {
-            Ok(())
-        } else {
-            self.write(&[0; BLOCK][over..])
-        }
+        if over == 0 { Ok(()) } else { self.write(&[0; BLOCK][over..]) }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.done.bytes += bytes.len() as u64;
-        self.out
-            .write_all(bytes)
-            .map_err(|err| from_stream("tar output", err))
+        self.out.write_all(bytes).map_err(|err| from_stream("tar output", err))
     }
 
     fn skip(&mut self, what: What, why: &str) {

@@ -24,9 +24,7 @@ pub struct MemoryContents(pub HashMap<ContentId, Vec<u8>>);
 impl ContentSink for MemoryContents {
     fn put(&mut self, size: u64, from: &mut dyn Read) -> Result<ContentId> {
         let mut bytes = Vec::new();
-        from.take(size)
-            .read_to_end(&mut bytes)
-            .map_err(|err| crate::error::from_stream("content", err))?;
+        from.take(size).read_to_end(&mut bytes).map_err(|err| crate::error::from_stream("content", err))?;
         assert_eq!(bytes.len() as u64, size);
         let id = ContentId::of(&bytes);
         self.0.insert(id, bytes);
@@ -36,10 +34,7 @@ impl ContentSink for MemoryContents {
 
 impl ContentSource for MemoryContents {
     fn open(&self, id: &ContentId, offset: u64, len: u64) -> Result<Box<dyn Read + '_>> {
-        let bytes = self
-            .0
-            .get(id)
-            .ok_or_else(|| Error::not_found("content", id.to_string()))?;
+        let bytes = self.0.get(id).ok_or_else(|| Error::not_found("content", id.to_string()))?;
         Ok(Box::new(&bytes[offset as usize..(offset + len) as usize]))
     }
 }
@@ -53,19 +48,8 @@ pub struct Kept {
 
 pub fn keep(folder: &Path) -> Kept {
     let (mut nodes, mut contents) = (MemoryNodes::new(), MemoryContents::default());
-    let tree = scan(
-        folder,
-        &mut contents,
-        &mut nodes,
-        &ScanOptions::default(),
-        &Silent,
-    )
-    .unwrap();
-    Kept {
-        tree,
-        nodes,
-        contents,
-    }
+    let tree = scan(folder, &mut contents, &mut nodes, &ScanOptions::default(), &Silent).unwrap();
+    Kept { tree, nodes, contents }
 }
 
 pub fn is_root() -> bool {
@@ -80,13 +64,8 @@ pub fn as_user(test: &str) -> bool {
     }
     // The build's own folder may be closed to others.
     let folder = crate::fs::temp_dir().unwrap();
-    std::fs::copy(
-        std::env::current_exe().unwrap(),
-        folder.path().join("tests"),
-    )
-    .unwrap();
-    let user =
-        "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all";
+    std::fs::copy(std::env::current_exe().unwrap(), folder.path().join("tests")).unwrap();
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all";
     let run = format!("{user} ./tests --exact {test} 2>&1 || true");
     let said = sh(folder.path(), &format!("chmod 0755 . tests; {run}"));
     assert!(said.contains("1 passed"), "{said}");
@@ -96,24 +75,13 @@ pub fn as_user(test: &str) -> bool {
 /// Runs a shell script in the folder.
 #[track_caller]
 pub fn sh(folder: &Path, script: &str) -> String {
-    let run = Command::new("bash")
-        .args(["-euc", script])
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(
-        run.status.success(),
-        "{script}: {}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    let run = Command::new("bash").args(["-euc", script]).current_dir(folder).output().unwrap();
+    assert!(run.status.success(), "{script}: {}", String::from_utf8_lossy(&run.stderr));
     String::from_utf8_lossy(&run.stdout).into_owned()
 }
 
 pub fn has(tool: &str) -> bool {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {tool}")])
-        .output()
-        .unwrap();
+    let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap();
     found.status.success()
 }
 
@@ -141,14 +109,9 @@ pub fn plant_plain(folder: &Path) {
         echo unreadable > zero && chmod 000 zero && chmod 0400 a/x
         "#,
     );
-    for name in [
-        &b"not\xff\xfeutf8"[..],
-        "größe".as_bytes(),
-        b"new\nline",
-        b"-dash",
-        b"back\\slash",
-        &[b'n'; 255],
-    ] {
+    for name in
+        [&b"not\xff\xfeutf8"[..], "größe".as_bytes(), b"new\nline", b"-dash", b"back\\slash", &[b'n'; 255]]
+    {
         std::fs::write(named(folder, name), name).unwrap();
     }
     rustix::fs::mknodat(
@@ -171,31 +134,14 @@ pub fn plant_plain(folder: &Path) {
 
 /// A path longer than any that a system call takes.
 pub fn plant_deep(folder: &Path) {
-    let mut dir = rustix::fs::open(
-        folder,
-        crate::fs::chain::OPEN_DIR,
-        rustix::fs::Mode::empty(),
-    )
-    .unwrap();
+    let mut dir = rustix::fs::open(folder, crate::fs::chain::OPEN_DIR, rustix::fs::Mode::empty()).unwrap();
     for level in 0..40 {
         let name = vec![b'd'; 200 - level];
         rustix::fs::mkdirat(&dir, &name[..], rustix::fs::Mode::RWXU).unwrap();
-        dir = rustix::fs::openat(
-            &dir,
-            &name[..],
-            crate::fs::chain::OPEN_DIR,
-            rustix::fs::Mode::empty(),
-        )
-        .unwrap();
+        dir = rustix::fs::openat(&dir, &name[..], crate::fs::chain::OPEN_DIR, rustix::fs::Mode::empty())
+            .unwrap();
     }
-    rustix::fs::mknodat(
-        &dir,
-        "deep",
-        rustix::fs::FileType::RegularFile,
-        rustix::fs::Mode::RUSR,
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(&dir, "deep", rustix::fs::FileType::RegularFile, rustix::fs::Mode::RUSR, 0).unwrap();
     sh(folder, "touch -d '2001-01-01 01:01:01.25Z' .");
 }
 
@@ -226,25 +172,7 @@ pub fn plant_privileged(folder: &Path) {
         bytes
     };
     let none = u32::MAX;
-    let access = acl(&[
-        (1, 6, none),
-        (2, 4, 1000),
-        (4, 4, none),
-        (16, 6, none),
-        (32, 0, none),
-    ]);
-    rustix::fs::lsetxattr(
-        folder.join("group"),
-        "system.posix_acl_access",
-        &access,
-        xattr,
-    )
-    .unwrap();
-    rustix::fs::lsetxattr(
-        folder.join("drop"),
-        "system.posix_acl_default",
-        &access,
-        xattr,
-    )
-    .unwrap();
+    let access = acl(&[(1, 6, none), (2, 4, 1000), (4, 4, none), (16, 6, none), (32, 0, none)]);
+    rustix::fs::lsetxattr(folder.join("group"), "system.posix_acl_access", &access, xattr).unwrap();
+    rustix::fs::lsetxattr(folder.join("drop"), "system.posix_acl_default", &access, xattr).unwrap();
 }

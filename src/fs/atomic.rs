@@ -37,10 +37,7 @@ impl AtomicFile {
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder_of(path))
             .map_err(Error::io("create", path))?;
-        Ok(AtomicFile {
-            file,
-            path: path.to_path_buf(),
-        })
+        Ok(AtomicFile { file, path: path.to_path_buf() })
     }
 
     pub fn path(&self) -> &Path {
@@ -53,22 +50,14 @@ impl AtomicFile {
 
     /// Puts the file in place, over one that may be there.
     pub fn finish(self) -> Result<()> {
-        self.file
-            .as_file()
-            .sync_all()
-            .map_err(Error::io("sync", &self.path))?;
-        self.file
-            .persist(&self.path)
-            .map_err(|err| Error::io("replace", &self.path)(err.error))?;
+        self.file.as_file().sync_all().map_err(Error::io("sync", &self.path))?;
+        self.file.persist(&self.path).map_err(|err| Error::io("replace", &self.path)(err.error))?;
         super::sync_dir(folder_of(&self.path))
     }
 
     /// Puts the file in place unless one is there: [`Error::Exists`].
     pub fn finish_new(self) -> Result<()> {
-        self.file
-            .as_file()
-            .sync_all()
-            .map_err(Error::io("sync", &self.path))?;
+        self.file.as_file().sync_all().map_err(Error::io("sync", &self.path))?;
         match self.file.persist_noclobber(&self.path) {
             Err(err) if err.error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(super::exists(&self.path));

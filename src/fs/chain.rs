@@ -18,10 +18,8 @@ use rustix::io::Result;
 const OPEN_DIRS_MAX: usize = 128;
 
 /// How a directory is opened in the one above it: never through a symlink.
-pub const OPEN_DIR: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+pub const OPEN_DIR: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 pub struct Chain {
     links: Vec<Link>,
@@ -44,11 +42,7 @@ impl Chain {
 
     /// The directory the walk stands in.
     pub fn here(&self) -> BorrowedFd<'_> {
-        self.links
-            .last()
-            .and_then(|link| link.fd.as_ref())
-            .expect("the last link is kept open")
-            .as_fd()
+        self.links.last().and_then(|link| link.fd.as_ref()).expect("the last link is kept open").as_fd()
     }
 
     /// Steps down into `dir`, which was opened in [`Chain::here`].
@@ -56,11 +50,7 @@ impl Chain {
         if let Some(far) = self.links.len().checked_sub(OPEN_DIRS_MAX) {
             self.links[far].fd = None;
         }
-        self.links.push(Link {
-            fd: Some(dir),
-            dev: stat.st_dev,
-            ino: stat.st_ino,
-        });
+        self.links.push(Link { fd: Some(dir), dev: stat.st_dev, ino: stat.st_ino });
     }
 
     /// Steps up and returns the directory that was left. The root itself is not left.
@@ -68,11 +58,7 @@ impl Chain {
     /// Fails with `ESTALE` when what is above is not what was there on the way down.
     pub fn leave(&mut self) -> Result<OwnedFd> {
         assert!(self.links.len() > 1, "each leave follows an enter");
-        let left = self
-            .links
-            .pop()
-            .and_then(|link| link.fd)
-            .expect("the last link is kept open");
+        let left = self.links.pop().and_then(|link| link.fd).expect("the last link is kept open");
         let above = self.links.last_mut().expect("there were two");
         if above.fd.is_none() {
             let fd = rustix::fs::openat(&left, c"..", OPEN_DIR, Mode::empty())?;
@@ -108,11 +94,7 @@ mod tests {
         assert!(chain.links.iter().filter(|link| link.fd.is_some()).count() <= OPEN_DIRS_MAX);
         (0..depth).for_each(|_| drop(chain.leave().unwrap()));
         rustix::fs::mkdirat(chain.here(), "beside", Mode::RWXU).unwrap();
-        assert!(
-            crate::fs::look(&folder.path().join("beside"))
-                .unwrap()
-                .is_some()
-        );
+        assert!(crate::fs::look(&folder.path().join("beside")).unwrap().is_some());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rustix::fs::ResolveFlags;
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -21,12 +22,8 @@ impl Folder {
     /// The path is the person's own: symlinks on the way to it are followed.
     pub fn open(path: &Path) -> Result<Folder> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir =
-            rustix::fs::open(path, flags, Mode::empty()).map_err(|err| io("open", path, err))?;
-        Ok(Folder {
-            dir,
-            path: path.to_path_buf(),
-        })
+        let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(|err| io("open", path, err))?;
+        Ok(Folder { dir, path: path.to_path_buf() })
     }
 
     pub fn path(&self) -> &Path {
@@ -37,7 +34,8 @@ impl Folder {
     ///
     /// A symlink is followed only as long as it stays below; fifos and devices are not opened for
     /// their content, so nothing waits for a writer.
-    pub fn open_file(&self, relative: &str) -> Result<Option<File>> {
+    pub fn open_file(&self, relative: impl AsRef<Path>) -> Result<Option<File>> {
+        let relative = relative.as_ref();
         let path = self.path.join(relative);
         // Without waiting: a fifo opened for reading would wait for its writer.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -53,15 +51,12 @@ impl Folder {
             Err(err) => return Err(io("open", &path, err)),
         };
         if !file.metadata().map_err(Error::io("stat", &path))?.is_file() {
-            return Err(Error::invalid(
-                shown(path.as_os_str().as_encoded_bytes()),
-                "is not a regular file",
-            ));
+            return Err(Error::invalid(shown(path.as_os_str().as_encoded_bytes()), "is not a regular file"));
         }
         Ok(Some(file))
     }
 
-    fn open_beneath(&self, relative: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    fn open_beneath(&self, relative: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         const TRIES: usize = 8;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..TRIES {
@@ -77,12 +72,12 @@ impl Folder {
     }
 
     /// Follows no symlink at all, which is stricter than need be.
-    fn open_step_by_step(&self, relative: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    fn open_step_by_step(&self, relative: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut here: Option<OwnedFd> = None;
-        let mut parts = relative.split('/').peekable();
+        let mut parts = relative.as_os_str().as_bytes().split(|byte| *byte == b'/').peekable();
         while let Some(part) = parts.next() {
-            if matches!(part, "" | "." | "..") {
+            if matches!(part, b"" | b"." | b"..") {
                 return Err(Errno::XDEV);
             }
             let flags = match parts.peek() {

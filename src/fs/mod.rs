@@ -62,12 +62,10 @@ pub fn create(path: &Path) -> Result<File> {
 ///
 /// The bound holds for what is read, not for what `stat` says: `/proc` and fifos say nothing.
 pub fn read_small(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
-    read_bounded(&mut open(path)?, &path.display().to_string(), bytes_max).map_err(
-        |err| match err {
-            Error::Stream { source, .. } => Error::io("read", path)(source),
-            other => other,
-        },
-    )
+    read_bounded(&mut open(path)?, &path.display().to_string(), bytes_max).map_err(|err| match err {
+        Error::Stream { source, .. } => Error::io("read", path)(source),
+        other => other,
+    })
 }
 
 /// Reads a stream to its end, at most `bytes_max` bytes.
@@ -77,11 +75,7 @@ pub fn read_bounded(from: &mut dyn Read, thing: &str, bytes_max: u64) -> Result<
         .read_to_end(&mut bytes)
         .map_err(|err| crate::error::from_stream(thing, err))?;
     if bytes.len() as u64 > bytes_max {
-        return Err(Error::Limit {
-            thing: thing.to_string(),
-            limit: bytes_max,
-            unit: "bytes",
-        });
+        return Err(Error::Limit { thing: thing.to_string(), limit: bytes_max, unit: "bytes" });
     }
     Ok(bytes)
 }
@@ -102,12 +96,7 @@ pub fn create_dir(path: &Path) -> Result<()> {
 pub fn list(path: &Path) -> Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(path).map_err(Error::io("list", path))? {
-        names.push(
-            entry
-                .map_err(Error::io("list", path))?
-                .file_name()
-                .into_vec(),
-        );
+        names.push(entry.map_err(Error::io("list", path))?.file_name().into_vec());
     }
     names.sort();
     Ok(names)
@@ -148,9 +137,7 @@ pub fn canonical(path: &Path) -> Result<std::path::PathBuf> {
 
 /// Makes the names in a directory last through a power cut.
 pub fn sync_dir(path: &Path) -> Result<()> {
-    File::open(path)
-        .and_then(|dir| dir.sync_all())
-        .map_err(Error::io("sync", path))
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", path))
 }
 
 /// Keeps a stream in a nameless temporary file and returns it rewound.
@@ -162,8 +149,7 @@ pub fn spool(from: &mut dyn Read, thing: &str) -> Result<File> {
 
 /// Like [`spool`], in a folder of the caller's: `$TMPDIR` may be memory, and an image is large.
 pub fn spool_in(folder: &Path, from: &mut dyn Read, thing: &str) -> Result<File> {
-    let mut file =
-        tempfile::tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))?;
+    let mut file = tempfile::tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))?;
     let mut buffer = vec![0; 128 << 10];
     loop {
         let read = match from.read(&mut buffer) {
@@ -172,11 +158,9 @@ pub fn spool_in(folder: &Path, from: &mut dyn Read, thing: &str) -> Result<File>
             Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
             Err(err) => return Err(crate::error::from_stream(thing, err)),
         };
-        file.write_all(&buffer[..read])
-            .map_err(Error::io("write a temporary file in", folder))?;
+        file.write_all(&buffer[..read]).map_err(Error::io("write a temporary file in", folder))?;
     }
-    file.rewind()
-        .map_err(Error::io("rewind a temporary file in", folder))?;
+    file.rewind().map_err(Error::io("rewind a temporary file in", folder))?;
     Ok(file)
 }
 
@@ -190,24 +174,14 @@ pub fn temp_dir() -> Result<tempfile::TempDir> {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::Exists {
-        kind: "file",
-        name: path.display().to_string(),
-    }
+    Error::Exists { kind: "file", name: path.display().to_string() }
 }
 
 fn absent_is_none<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         // `a/b` where `a` is a file: nothing is there either.
-        Err(err)
-            if matches!(
-                err.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(err) => Err(err),
     }
 }
@@ -222,14 +196,9 @@ mod tests {
         let path = folder.path().join("manifest");
         write_atomic(&path, b"12345").unwrap();
         assert_eq!(read_small(&path, 5).unwrap(), b"12345");
-        assert!(matches!(
-            read_small(&path, 4),
-            Err(Error::Limit { limit: 4, .. })
-        ));
+        assert!(matches!(read_small(&path, 4), Err(Error::Limit { limit: 4, .. })));
         assert_eq!(
-            read_small(Path::new("/dev/zero"), 9)
-                .unwrap_err()
-                .to_string(),
+            read_small(Path::new("/dev/zero"), 9).unwrap_err().to_string(),
             "/dev/zero is over the limit of 9 bytes"
         );
         assert_eq!(

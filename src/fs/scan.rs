@@ -102,9 +102,7 @@ pub fn scan(
 }
 
 /// The root is the person's own word: a symlink there is meant.
-const OPEN_ROOT: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+const OPEN_ROOT: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// Never through a symlink; never waiting for the writer of a fifo put there meanwhile.
 const OPEN_FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
@@ -165,9 +163,7 @@ impl Scan<'_> {
         let mut chain = Chain::new(root).map_err(os("stat", self.root))?;
         let root_ids = loop {
             let depth = frames.len();
-            let frame = frames
-                .last_mut()
-                .expect("the loop ends with the root's frame");
+            let frame = frames.last_mut().expect("the loop ends with the root's frame");
             self.path.truncate(frame.path_len);
             let Some((name, kind)) = frame.names.next() else {
                 let frame = frames.pop().expect("it was just looked at");
@@ -175,15 +171,9 @@ impl Scan<'_> {
                 let Some(above) = frames.last_mut() else {
                     break (ids, frame.attr);
                 };
-                chain
-                    .leave()
-                    .map_err(|err| self.fault("return from", err))?;
+                chain.leave().map_err(|err| self.fault("return from", err))?;
                 self.entries += 1;
-                above.node.entries.push(Entry {
-                    name: frame.name,
-                    kind: Kind::Dir(ids),
-                    attr: frame.attr,
-                });
+                above.node.entries.push(Entry { name: frame.name, kind: Kind::Dir(ids), attr: frame.attr });
                 continue;
             };
             crate::progress::check(self.progress)?;
@@ -194,11 +184,7 @@ impl Scan<'_> {
                     if let Kind::File { size, .. } = kind {
                         self.bytes += size;
                     }
-                    frame.node.entries.push(Entry {
-                        name: name.into_bytes().into(),
-                        kind,
-                        attr,
-                    });
+                    frame.node.entries.push(Entry { name: name.into_bytes().into(), kind, attr });
                 }
                 Ok(Some(Met::Dir(dir, stat))) => match self.frame(&dir, name.as_bytes(), &stat) {
                     Ok(below) => {
@@ -220,30 +206,18 @@ impl Scan<'_> {
         hardlinks.retain(|paths| paths.len() > 1);
         hardlinks.iter_mut().for_each(|paths| paths.sort());
         hardlinks.sort();
-        Ok(Tree {
-            root,
-            root_attr,
-            hardlinks,
-            entries: self.entries,
-            bytes: self.bytes,
-        })
+        Ok(Tree { root, root_attr, hardlinks, entries: self.entries, bytes: self.bytes })
     }
 
     /// Lists and describes a directory that was opened.
     fn frame(&mut self, dir: &OwnedFd, name: &[u8], stat: &Stat) -> Result<Frame> {
         let xattrs = self.xattrs_of(&Whose::Open(dir.as_fd()))?;
         let elsewhere = self.options.one_file_system && stat.st_dev != self.dev;
-        let names = if elsewhere {
-            Vec::new()
-        } else {
-            self.names(dir)?
-        };
+        let names = if elsewhere { Vec::new() } else { self.names(dir)? };
         Ok(Frame {
             name: name.into(),
             attr: attr_of(stat, xattrs),
-            node: Node {
-                entries: Vec::with_capacity(names.len()),
-            },
+            node: Node { entries: Vec::with_capacity(names.len()) },
             names: names.into_iter(),
             path_len: self.path.len(),
         })
@@ -277,21 +251,16 @@ impl Scan<'_> {
             self.path.push(b'/');
         }
         self.path.extend_from_slice(name.to_bytes());
-        for (found, limit, unit) in [
-            (self.path.len(), PATH_BYTES_MAX, "bytes"),
-            (depth, PATH_PARTS_MAX, "parts"),
-        ] {
+        for (found, limit, unit) in
+            [(self.path.len(), PATH_BYTES_MAX, "bytes"), (depth, PATH_PARTS_MAX, "parts")]
+        {
             if found > limit {
                 let at = host_path(self.root, &self.path[..256]);
                 let (thing, limit) = (format!("path {}…", at.display()), limit as u64);
                 return Err(Error::Limit { thing, limit, unit });
             }
         }
-        if self
-            .options
-            .exclude
-            .is_match(Path::new(OsStr::from_bytes(&self.path)))
-        {
+        if self.options.exclude.is_match(Path::new(OsStr::from_bytes(&self.path))) {
             return Ok(None);
         }
         // Some file systems do not say the kind in a listing.
@@ -323,10 +292,7 @@ impl Scan<'_> {
         }
         let (content, stat) = self.content(&file, stat)?;
         let xattrs = self.xattrs_of(&Whose::Open(file.as_fd()))?;
-        let kind = Kind::File {
-            content,
-            size: stat.st_size as u64,
-        };
+        let kind = Kind::File { content, size: stat.st_size as u64 };
         Ok(self.new_inode(&stat, kind, attr_of(&stat, xattrs)))
     }
 
@@ -336,10 +302,7 @@ impl Scan<'_> {
         if let Some(known) = self.known_inode(&stat) {
             return Ok(known);
         }
-        let (major, minor) = (
-            rustix::fs::major(stat.st_rdev),
-            rustix::fs::minor(stat.st_rdev),
-        );
+        let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         let kind = match kind_of(&stat) {
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(dir, name, Vec::new());
@@ -387,20 +350,11 @@ impl Scan<'_> {
     }
 
     /// Reads a file until a reading finds it as it was before, at most [`READS_MAX`] times.
-    fn content(
-        &mut self,
-        file: &OwnedFd,
-        mut before: Stat,
-    ) -> Result<(crate::id::ContentId, Stat)> {
+    fn content(&mut self, file: &OwnedFd, mut before: Stat) -> Result<(crate::id::ContentId, Stat)> {
         for reading in 1.. {
             let size = before.st_size as u64;
-            let mut steady = SteadyRead {
-                file: file.as_fd(),
-                at: 0,
-                size,
-                fault: None,
-                progress: self.progress,
-            };
+            let mut steady =
+                SteadyRead { file: file.as_fd(), at: 0, size, fault: None, progress: self.progress };
             let put = self.contents.put(size, &mut steady);
             let fault = steady.fault;
             if let Some(Fault::Os(err)) = fault {
@@ -415,10 +369,7 @@ impl Scan<'_> {
             match fault {
                 Some(_) if last => return Err(self.changed("shrank while it was read")),
                 None if last => {
-                    self.progress.note(&format!(
-                        "{} changed while it was read",
-                        self.host_path().display()
-                    ));
+                    self.progress.note(&format!("{} changed while it was read", self.host_path().display()));
                     return Ok((content, before));
                 }
                 _ => before = after,
@@ -428,8 +379,7 @@ impl Scan<'_> {
     }
 
     fn stat(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat> {
-        rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|err| self.fault("stat", err))
+        rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|err| self.fault("stat", err))
     }
 
     fn xattrs_of(&mut self, whose: &Whose<'_>) -> Result<Xattrs> {
@@ -442,10 +392,7 @@ impl Scan<'_> {
     }
 
     fn leave_out(&self, err: Error) -> Result<()> {
-        let about_the_entry = matches!(
-            err,
-            Error::Io { .. } | Error::Invalid { .. } | Error::Limit { .. }
-        );
+        let about_the_entry = matches!(err, Error::Io { .. } | Error::Invalid { .. } | Error::Limit { .. });
         if !self.options.keep_going || !about_the_entry {
             return Err(err);
         }
@@ -464,20 +411,12 @@ impl Scan<'_> {
 
 fn os(doing: &'static str, path: impl AsRef<Path>) -> impl FnOnce(Errno) -> Error {
     let path = path.as_ref().to_path_buf();
-    move |err| Error::Io {
-        doing,
-        path,
-        source: err.into(),
-    }
+    move |err| Error::Io { doing, path, source: err.into() }
 }
 
 fn host_path(root: &Path, path: &[u8]) -> PathBuf {
     // Joining nothing would add a slash.
-    if path.is_empty() {
-        root.to_path_buf()
-    } else {
-        root.join(OsStr::from_bytes(path))
-    }
+    if path.is_empty() { root.to_path_buf() } else { root.join(OsStr::from_bytes(path)) }
 }
 
 fn kind_of(stat: &Stat) -> FileType {
@@ -501,10 +440,7 @@ fn attr_of(stat: &Stat, xattrs: Xattrs) -> Attr {
         mode: stat.st_mode & 0o7777,
         uid: u64::from(stat.st_uid),
         gid: u64::from(stat.st_gid),
-        mtime: Time {
-            secs: stat.st_mtime,
-            nanos: stat.st_mtime_nsec as u32,
-        },
+        mtime: Time { secs: stat.st_mtime, nanos: stat.st_mtime_nsec as u32 },
         xattrs,
     }
 }

@@ -25,11 +25,7 @@ impl SharedFile {
     pub fn new(file: File, path: impl Into<PathBuf>) -> Result<SharedFile> {
         let path: PathBuf = path.into();
         let len = file.metadata().map_err(Error::io("stat", &path))?.len();
-        Ok(SharedFile {
-            file: Arc::new(file),
-            path: path.into(),
-            len,
-        })
+        Ok(SharedFile { file: Arc::new(file), path: path.into(), len })
     }
 
     pub fn path(&self) -> &Path {
@@ -47,12 +43,7 @@ impl SharedFile {
     /// Reads `len` bytes from `offset` on, fewer where the file ends before.
     pub fn window(&self, offset: u64, len: u64) -> Window {
         let start = offset.min(self.len);
-        Window {
-            file: self.clone(),
-            start,
-            at: start,
-            end: offset.saturating_add(len).min(self.len),
-        }
+        Window { file: self.clone(), start, at: start, end: offset.saturating_add(len).min(self.len) }
     }
 
     pub fn whole(&self) -> Window {

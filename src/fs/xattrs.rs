@@ -43,11 +43,7 @@ impl Whose<'_> {
 impl XattrReader {
     pub fn new() -> XattrReader {
         let has_proc = rustix::fs::access("/proc/self/fd", rustix::fs::Access::EXISTS).is_ok();
-        XattrReader {
-            list: vec![0; ANSWER_BYTES_MAX],
-            value: vec![0; ANSWER_BYTES_MAX],
-            has_proc,
-        }
+        XattrReader { list: vec![0; ANSWER_BYTES_MAX], value: vec![0; ANSWER_BYTES_MAX], has_proc }
     }
 
     /// Returns what this process may see; `trusted.*` is listed for the privileged only.
@@ -72,9 +68,7 @@ impl XattrReader {
             }
             let got = match whose {
                 Whose::Open(fd) => rustix::fs::fgetxattr(fd, name, &mut self.value[..]),
-                Whose::Named(path) => {
-                    rustix::fs::lgetxattr(path.as_c_str(), name, &mut self.value[..])
-                }
+                Whose::Named(path) => rustix::fs::lgetxattr(path.as_c_str(), name, &mut self.value[..]),
             };
             match got {
                 Ok(len) => pairs.push((name.to_bytes().into(), self.value[..len].into())),

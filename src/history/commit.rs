@@ -185,33 +185,20 @@ impl Commit {
         let author = reader.text()?.to_owned();
         let time = reader.time()?;
         let tz_offset = reader.signed()?;
-        let tz_offset = i32::try_from(tz_offset)
-            .map_err(|_| reader.invalid("has a time zone beyond the earth"))?;
+        let tz_offset =
+            i32::try_from(tz_offset).map_err(|_| reader.invalid("has a time zone beyond the earth"))?;
         let message = reader.text()?.to_owned();
         let source = reader.text()?.to_owned();
         let mut labels = BTreeMap::new();
         for _ in 0..reader.count(2)? {
             let name = reader.text()?.to_owned();
-            if labels
-                .last_key_value()
-                .is_some_and(|(last, _)| *last >= name)
-            {
+            if labels.last_key_value().is_some_and(|(last, _)| *last >= name) {
                 return Err(reader.invalid("has labels out of order"));
             }
             labels.insert(name, reader.text()?.to_owned());
         }
         reader.finish()?;
-        let commit = Commit {
-            artifact,
-            trees,
-            parents,
-            author,
-            time,
-            tz_offset,
-            message,
-            source,
-            labels,
-        };
+        let commit = Commit { artifact, trees, parents, author, time, tz_offset, message, source, labels };
         commit.check()?;
         Ok(commit)
     }
@@ -239,55 +226,27 @@ mod tests {
     use proptest::prelude::*;
 
     fn commit() -> impl Strategy<Value = Commit> {
-        let artifact = (
-            prop::sample::select(&ArtifactKind::ALL[..]),
-            ".{0,9}",
-            ".{0,9}",
-            any::<u64>(),
-        )
-            .prop_map(|(kind, media_type, digest, size)| Artifact {
-                kind,
-                media_type,
-                digest,
-                size,
-            });
-        let tree =
-            (".{0,5}", ".{0,5}", any::<[u8; 32]>()).prop_map(|(platform, manifest, tree)| {
-                PlatformTree {
-                    platform,
-                    manifest,
-                    tree: TreeId(tree),
-                }
-            });
+        let artifact = (prop::sample::select(&ArtifactKind::ALL[..]), ".{0,9}", ".{0,9}", any::<u64>())
+            .prop_map(|(kind, media_type, digest, size)| Artifact { kind, media_type, digest, size });
+        let tree = (".{0,5}", ".{0,5}", any::<[u8; 32]>())
+            .prop_map(|(platform, manifest, tree)| PlatformTree { platform, manifest, tree: TreeId(tree) });
         let trees = prop::collection::vec(tree, 0..3);
         let parents = prop::collection::hash_set(any::<[u8; 32]>().prop_map(CommitId), 0..3);
         let time = (any::<i64>(), 0u32..1_000_000_000, -50_000i32..50_000);
         let labels = prop::collection::btree_map(".{0,3}", ".{0,3}", 0..4);
-        (
-            artifact, trees, parents, time, ".{0,9}", ".{0,9}", ".{0,9}", labels,
+        (artifact, trees, parents, time, ".{0,9}", ".{0,9}", ".{0,9}", labels).prop_map(
+            |(artifact, trees, parents, (secs, nanos, tz_offset), author, message, source, labels)| Commit {
+                artifact,
+                trees,
+                parents: parents.into_iter().collect(),
+                author,
+                time: Time { secs, nanos },
+                tz_offset,
+                message,
+                source,
+                labels,
+            },
         )
-            .prop_map(
-                |(
-                    artifact,
-                    trees,
-                    parents,
-                    (secs, nanos, tz_offset),
-                    author,
-                    message,
-                    source,
-                    labels,
-                )| Commit {
-                    artifact,
-                    trees,
-                    parents: parents.into_iter().collect(),
-                    author,
-                    time: Time { secs, nanos },
-                    tz_offset,
-                    message,
-                    source,
-                    labels,
-                },
-            )
     }
 
     proptest! {
@@ -319,10 +278,7 @@ mod tests {
             let err = Commit::decode(&bytes).unwrap_err().to_string();
             assert!(err.contains(problem), "{err}");
         };
-        check(
-            &|bytes| bytes[0] = 9,
-            "format version 9; this imgit reads 1",
-        );
+        check(&|bytes| bytes[0] = 9, "format version 9; this imgit reads 1");
         check(&|bytes| bytes[1] = 6, "artifact kind 6");
         check(&|bytes| bytes.push(0), "1 bytes after its end");
         check(&|bytes| bytes.truncate(9), "counts more");

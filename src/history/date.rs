@@ -27,9 +27,8 @@ pub enum Day {
 pub fn parse(text: &str, now: &Zoned, day: Day) -> Result<attr::Time> {
     let read = exact(text.trim(), now).or_else(|| Words::read(text, now)?.moment(now, day));
     let timestamp = read.ok_or_else(|| {
-        Error::invalid(format!("date `{text}`"), "is none that is known here").with_hint(
-            "write it as 2026-05-03, 2026-05-03T14:00:00Z, yesterday, 3 days ago or last tuesday",
-        )
+        Error::invalid(format!("date `{text}`"), "is none that is known here")
+            .with_hint("write it as 2026-05-03, 2026-05-03T14:00:00Z, yesterday, 3 days ago or last tuesday")
     })?;
     Ok(from_timestamp(timestamp))
 }
@@ -38,10 +37,7 @@ pub fn parse(text: &str, now: &Zoned, day: Day) -> Result<attr::Time> {
 pub fn from_timestamp(timestamp: Timestamp) -> attr::Time {
     const NANOS: i128 = 1_000_000_000;
     let nanos = timestamp.as_nanosecond();
-    attr::Time {
-        secs: nanos.div_euclid(NANOS) as i64,
-        nanos: nanos.rem_euclid(NANOS) as u32,
-    }
+    attr::Time { secs: nanos.div_euclid(NANOS) as i64, nanos: nanos.rem_euclid(NANOS) as u32 }
 }
 
 /// `None` outside the years -9999 to 9999.
@@ -79,17 +75,11 @@ impl Words {
     fn read(text: &str, now: &Zoned) -> Option<Words> {
         let text = text.to_lowercase();
         // git's `3.days.ago` needs no quotes in a shell.
-        let words =
-            text.split(|letter: char| letter.is_whitespace() || matches!(letter, '.' | ',' | '_'));
-        let mut words = words
-            .filter(|word| !word.is_empty() && !matches!(*word, "at" | "on" | "of"))
-            .peekable();
+        let words = text.split(|letter: char| letter.is_whitespace() || matches!(letter, '.' | ',' | '_'));
+        let mut words =
+            words.filter(|word| !word.is_empty() && !matches!(*word, "at" | "on" | "of")).peekable();
         words.peek()?;
-        let mut read = Words {
-            date: None,
-            time: None,
-            back: None,
-        };
+        let mut read = Words { date: None, time: None, back: None };
         let (mut day_number, mut month, mut year) = (None, None, None);
         while let Some(word) = words.next() {
             if let Some(time) = clock(word) {
@@ -111,9 +101,7 @@ impl Words {
                     "last" => {
                         let what = words.next()?;
                         match weekday(what) {
-                            Some(weekday) => {
-                                set(&mut read.date, now.date().nth_weekday(-1, weekday).ok()?)?
-                            }
+                            Some(weekday) => set(&mut read.date, now.date().nth_weekday(-1, weekday).ok()?)?,
                             None => read.go_back(1, what, now)?,
                         }
                     }
@@ -133,11 +121,8 @@ impl Words {
         }
         if let (Some(day), Some(month)) = (day_number, month) {
             let date = |year| Date::new(year, month, day).ok();
-            let latest = || {
-                date(now.year())
-                    .filter(|date| *date <= now.date())
-                    .or_else(|| date(now.year() - 1))
-            };
+            let latest =
+                || date(now.year()).filter(|date| *date <= now.date()).or_else(|| date(now.year() - 1));
             let found = match year {
                 Some(year) => date(year),
                 None => latest(),
@@ -167,10 +152,7 @@ impl Words {
             Day::Start => Time::midnight(),
             Day::End => Time::MAX,
         });
-        let local = date
-            .to_datetime(time)
-            .to_zoned(now.time_zone().clone())
-            .ok()?;
+        let local = date.to_datetime(time).to_zoned(now.time_zone().clone()).ok()?;
         Some(local.timestamp())
     }
 }
@@ -188,9 +170,8 @@ fn clock(word: &str) -> Option<Time> {
         _ => {}
     }
     let halves = [("am", 0), ("pm", 12)];
-    if let Some((hour, afternoon)) = halves
-        .iter()
-        .find_map(|(half, add)| Some((word.strip_suffix(half)?, add)))
+    if let Some((hour, afternoon)) =
+        halves.iter().find_map(|(half, add)| Some((word.strip_suffix(half)?, add)))
     {
         let hour: i8 = hour.parse().ok().filter(|hour| (1..=12).contains(hour))?;
         return Time::new(hour % 12 + afternoon, 0, 0, 0).ok();
@@ -201,10 +182,7 @@ fn clock(word: &str) -> Option<Time> {
         Some(second) => second?,
         None => 0,
     };
-    parts
-        .next()
-        .is_none()
-        .then(|| Time::new(hour, minute, second, 0).ok())?
+    parts.next().is_none().then(|| Time::new(hour, minute, second, 0).ok())?
 }
 
 fn weekday(word: &str) -> Option<Weekday> {
@@ -235,27 +213,20 @@ fn month_number(word: &str) -> Option<i8> {
         "november",
         "december",
     ];
-    let at = MONTHS
-        .iter()
-        .position(|month| word.len() >= 3 && month.starts_with(word))?;
+    let at = MONTHS.iter().position(|month| word.len() >= 3 && month.starts_with(word))?;
     Some(at as i8 + 1)
 }
 
 fn count(word: &str) -> Option<i64> {
-    const WORDS: [&str; 10] = [
-        "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    ];
+    const WORDS: [&str; 10] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
     if matches!(word, "a" | "an") {
         return Some(1);
     }
     if let Some(at) = WORDS.iter().position(|known| *known == word) {
         return Some(at as i64 + 1);
     }
-    let digits = word
-        .trim_end_matches("st")
-        .trim_end_matches("nd")
-        .trim_end_matches("rd")
-        .trim_end_matches("th");
+    let digits =
+        word.trim_end_matches("st").trim_end_matches("nd").trim_end_matches("rd").trim_end_matches("th");
     digits.parse().ok().filter(|number| *number >= 0)
 }
 
@@ -287,9 +258,7 @@ mod tests {
     fn read(text: &str, day: Day) -> String {
         match parse(text, &now(), day) {
             Ok(time) => {
-                let local = to_timestamp(time)
-                    .unwrap()
-                    .to_zoned(now().time_zone().clone());
+                let local = to_timestamp(time).unwrap().to_zoned(now().time_zone().clone());
                 local.strftime("%F %T").to_string()
             }
             Err(err) => err.root().to_string(),
@@ -372,19 +341,13 @@ mod tests {
             "m",
             "ém",
         ] {
-            assert_eq!(
-                read(text, Day::End),
-                format!("date `{text}`: is none that is known here")
-            );
+            assert_eq!(read(text, Day::End), format!("date `{text}`: is none that is known here"));
         }
     }
 
     #[test]
     fn times_before_1970_count_their_nanoseconds_forward() {
-        let time = attr::Time {
-            secs: -1,
-            nanos: 500_000_000,
-        };
+        let time = attr::Time { secs: -1, nanos: 500_000_000 };
         assert_eq!(from_timestamp(to_timestamp(time).unwrap()), time);
     }
 }

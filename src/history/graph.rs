@@ -74,9 +74,7 @@ impl Iterator for Ancestors<'_> {
 
 /// Returns `tips` and all they descend from.
 pub fn ancestors(history: &dyn History, tips: &[CommitId]) -> Result<HashSet<CommitId>> {
-    Ancestors::new(history, tips)
-        .map(|found| Ok(found?.0))
-        .collect()
+    Ancestors::new(history, tips).map(|found| Ok(found?.0)).collect()
 }
 
 /// Says whether `old` is `new` or one of its ancestors.
@@ -91,11 +89,7 @@ pub fn is_ancestor(history: &dyn History, old: &CommitId, new: &CommitId) -> Res
 
 /// The commits reachable from `tips` and not from `hidden`: newest first, no parent before all
 /// its children. Reads each commit once.
-pub fn log(
-    history: &dyn History,
-    tips: &[CommitId],
-    hidden: &[CommitId],
-) -> Result<Vec<(CommitId, Commit)>> {
+pub fn log(history: &dyn History, tips: &[CommitId], hidden: &[CommitId]) -> Result<Vec<(CommitId, Commit)>> {
     let hidden = ancestors(history, hidden)?;
     let mut commits = HashMap::new();
     let mut n_children: HashMap<CommitId, usize> = HashMap::new();
@@ -107,18 +101,13 @@ pub fn log(
         commits.insert(id, commit);
     }
     let free = |(id, _): &(&CommitId, &Commit)| !n_children.contains_key(*id);
-    let mut ready: BinaryHeap<Rank> = commits
-        .iter()
-        .filter(free)
-        .map(|(id, commit)| rank(*id, commit))
-        .collect();
+    let mut ready: BinaryHeap<Rank> =
+        commits.iter().filter(free).map(|(id, commit)| rank(*id, commit)).collect();
     let mut ordered = Vec::with_capacity(commits.len());
     while let Some((_, Reverse(id))) = ready.pop() {
         let commit = commits.remove(&id).expect("a commit gets ready once");
         for parent in &commit.parents {
-            let left = n_children
-                .get_mut(parent)
-                .expect("every parent was counted");
+            let left = n_children.get_mut(parent).expect("every parent was counted");
             *left -= 1;
             if let (0, Some(found)) = (*left, commits.get(parent)) {
                 ready.push(rank(*parent, found));
@@ -142,25 +131,16 @@ pub fn merge_bases(history: &dyn History, one: &CommitId, two: &CommitId) -> Res
             common.insert(id, commit);
         }
     }
-    let passed: HashSet<CommitId> = common
-        .values()
-        .flat_map(|commit| commit.parents.iter().copied())
-        .collect();
-    let mut bases: Vec<Rank> = common
-        .iter()
-        .filter(|(id, _)| !passed.contains(*id))
-        .map(|(id, commit)| rank(*id, commit))
-        .collect();
+    let passed: HashSet<CommitId> =
+        common.values().flat_map(|commit| commit.parents.iter().copied()).collect();
+    let mut bases: Vec<Rank> =
+        common.iter().filter(|(id, _)| !passed.contains(*id)).map(|(id, commit)| rank(*id, commit)).collect();
     bases.sort_unstable_by(|one, two| two.cmp(one));
     Ok(bases.into_iter().map(|(_, Reverse(id))| id).collect())
 }
 
 /// The newest merge base, if there is one.
-pub fn merge_base(
-    history: &dyn History,
-    one: &CommitId,
-    two: &CommitId,
-) -> Result<Option<CommitId>> {
+pub fn merge_base(history: &dyn History, one: &CommitId, two: &CommitId) -> Result<Option<CommitId>> {
     Ok(merge_bases(history, one, two)?.first().copied())
 }
 
@@ -190,27 +170,15 @@ impl Graph {
     }
 
     pub fn row(&mut self, id: &CommitId, parents: &[CommitId]) -> Row {
-        let at = self
-            .columns
-            .iter()
-            .position(|column| column == id)
-            .unwrap_or_else(|| {
-                self.columns.push(*id);
-                self.columns.len() - 1
-            });
-        let node = line(self.columns.len(), |column, line| {
-            line.bar(column, if column == at { '*' } else { '|' })
+        let at = self.columns.iter().position(|column| column == id).unwrap_or_else(|| {
+            self.columns.push(*id);
+            self.columns.len() - 1
         });
+        let node =
+            line(self.columns.len(), |column, line| line.bar(column, if column == at { '*' } else { '|' }));
         let has_parents = !parents.is_empty();
         let text = line(self.columns.len(), |column, line| {
-            line.bar(
-                column,
-                if column == at && !has_parents {
-                    ' '
-                } else {
-                    '|'
-                },
-            );
+            line.bar(column, if column == at && !has_parents { ' ' } else { '|' });
         });
         let mut links = Vec::new();
         match parents.split_first() {
@@ -247,21 +215,12 @@ impl Graph {
 
     /// Draws the leftmost column that waits for the same commit as one left of it into that one.
     fn join_two(&mut self, links: &mut Vec<String>) -> bool {
-        let twin = |at: usize| {
-            self.columns[..at]
-                .iter()
-                .position(|column| *column == self.columns[at])
-        };
-        let Some((from, to)) = (0..self.columns.len()).find_map(|at| twin(at).map(|to| (at, to)))
-        else {
+        let twin = |at: usize| self.columns[..at].iter().position(|column| *column == self.columns[at]);
+        let Some((from, to)) = (0..self.columns.len()).find_map(|at| twin(at).map(|to| (at, to))) else {
             return false;
         };
         links.push(line(self.columns.len(), |column, line| {
-            if column < from {
-                line.bar(column, '|')
-            } else {
-                line.left(column)
-            }
+            if column < from { line.bar(column, '|') } else { line.left(column) }
         }));
         self.columns.remove(from);
         // The rest of the way leads under the columns between.
@@ -314,10 +273,7 @@ mod tests {
     use crate::history::memory::commit;
 
     fn names(history: &MemoryHistory, ids: impl IntoIterator<Item = CommitId>) -> String {
-        ids.into_iter()
-            .map(|id| history.message(&id))
-            .collect::<Vec<_>>()
-            .join(" ")
+        ids.into_iter().map(|id| history.message(&id)).collect::<Vec<_>>().join(" ")
     }
 
     fn drawn(lines: &[&str], tips: &[&str]) -> String {
@@ -328,9 +284,7 @@ mod tests {
         for (id, commit) in log(&history, &tips, &[]).unwrap() {
             let row = graph.row(&id, &commit.parents);
             text += &format!("{} {}\n", row.node, commit.message);
-            row.links
-                .iter()
-                .for_each(|link| text += &format!("{link}\n"));
+            row.links.iter().for_each(|link| text += &format!("{link}\n"));
         }
         text
     }
@@ -351,10 +305,7 @@ mod tests {
 |/
 * a
 ";
-        assert_eq!(
-            drawn(&["a", "b: a", "c: a", "m: b c"], &["m"]),
-            expected.trim_start()
-        );
+        assert_eq!(drawn(&["a", "b: a", "c: a", "m: b c"], &["m"]), expected.trim_start());
     }
 
     #[test]
@@ -439,10 +390,7 @@ mod tests {
         let right = history.put(commit("right", 20, &[root]));
         let tip = history.put(commit("tip", 5, &[left, right]));
         let order = log(&history, &[tip, left], &[]).unwrap();
-        assert_eq!(
-            names(&history, order.into_iter().map(|found| found.0)),
-            "tip right left root"
-        );
+        assert_eq!(names(&history, order.into_iter().map(|found| found.0)), "tip right left root");
         assert_eq!(history.reads.get(), 4);
     }
 
@@ -450,20 +398,14 @@ mod tests {
     fn hidden_history_is_left_out() {
         let history = MemoryHistory::of(&["a", "b: a", "c: b", "d: b", "m: c d"]);
         let order = log(&history, &[history.id("m")], &[history.id("c")]).unwrap();
-        assert_eq!(
-            names(&history, order.into_iter().map(|found| found.0)),
-            "m d"
-        );
+        assert_eq!(names(&history, order.into_iter().map(|found| found.0)), "m d");
     }
 
     #[test]
     fn merge_bases_are_the_newest_common_ones() {
         let history = MemoryHistory::of(&["a", "b: a", "c: b", "d: b", "x: c d", "y: d c", "u"]);
         let bases = |one: &str, two: &str| {
-            names(
-                &history,
-                merge_bases(&history, &history.id(one), &history.id(two)).unwrap(),
-            )
+            names(&history, merge_bases(&history, &history.id(one), &history.id(two)).unwrap())
         };
         assert_eq!(bases("c", "d"), "b");
         assert_eq!(bases("a", "d"), "a");
@@ -476,10 +418,8 @@ mod tests {
     #[test]
     fn ancestors_read_no_more_than_asked() {
         let history = MemoryHistory::of(&["a", "b: a", "c: b", "d: c"]);
-        let newest: Vec<CommitId> = Ancestors::new(&history, &[history.id("d")])
-            .take(2)
-            .map(|found| found.unwrap().0)
-            .collect();
+        let newest: Vec<CommitId> =
+            Ancestors::new(&history, &[history.id("d")]).take(2).map(|found| found.unwrap().0).collect();
         assert_eq!(names(&history, newest), "d c");
         assert_eq!(history.reads.get(), 2);
     }

@@ -48,10 +48,8 @@ impl MemoryHistory {
         let mut history = MemoryHistory::default();
         for (at, line) in lines.iter().enumerate() {
             let (name, parents) = line.split_once(':').unwrap_or((line, ""));
-            let parents: Vec<CommitId> = parents
-                .split_whitespace()
-                .map(|parent| history.id(parent))
-                .collect();
+            let parents: Vec<CommitId> =
+                parents.split_whitespace().map(|parent| history.id(parent)).collect();
             history.put(commit(name, at as i64 * 3_600, &parents));
         }
         history
@@ -64,12 +62,7 @@ impl MemoryHistory {
     }
 
     pub fn id(&self, message: &str) -> CommitId {
-        *self
-            .commits
-            .iter()
-            .find(|(_, commit)| commit.message == message)
-            .expect(message)
-            .0
+        *self.commits.iter().find(|(_, commit)| commit.message == message).expect(message).0
     }
 
     pub fn message(&self, id: &CommitId) -> String {
@@ -89,11 +82,7 @@ impl MemoryHistory {
             message: "import".into(),
         });
         self.refs.retain(|found| found.name != name);
-        self.refs.push(Ref {
-            name,
-            kind: RefKind::Branch,
-            commit: id,
-        });
+        self.refs.push(Ref { name, kind: RefKind::Branch, commit: id });
     }
 }
 
@@ -108,18 +97,10 @@ impl History for MemoryHistory {
 
     fn commit(&self, id: &CommitId) -> Result<Commit> {
         self.reads.set(self.reads.get() + 1);
-        self.commits
-            .get(id)
-            .cloned()
-            .ok_or_else(|| Error::not_found("commit", id.to_string()))
+        self.commits.get(id).cloned().ok_or_else(|| Error::not_found("commit", id.to_string()))
     }
 
     fn by_prefix(&self, digits: &str) -> Result<Vec<CommitId>> {
-        Ok(self
-            .commits
-            .keys()
-            .filter(|id| id.to_string().starts_with(digits))
-            .copied()
-            .collect())
+        Ok(self.commits.keys().filter(|id| id.to_string().starts_with(digits)).copied().collect())
     }
 }

@@ -27,20 +27,14 @@ impl RefName {
 
     /// Takes the name and its tag, `latest` if it has none; a digest is no part of a ref.
     pub fn of(name: &ImageName) -> RefName {
-        RefName {
-            name: name.name().to_owned(),
-            reference: name.tag_or_default().to_owned(),
-        }
+        RefName { name: name.name().to_owned(), reference: name.tag_or_default().to_owned() }
     }
 
     /// Reads what [`RefName`] displays as: the key of a ref in the store.
     pub fn parse(key: &str) -> Result<RefName> {
         let name = ImageName::parse(key)?;
         if name.tag().is_none() || name.digest().is_some() {
-            return Err(Error::invalid(
-                format!("ref `{}`", shown(key.as_bytes())),
-                "is not NAME:REFERENCE",
-            ));
+            return Err(Error::invalid(format!("ref `{}`", shown(key.as_bytes())), "is not NAME:REFERENCE"));
         }
         Ok(RefName::of(&name))
     }
@@ -95,28 +89,17 @@ mod tests {
     use super::*;
     #[test]
     fn a_ref_reads_as_it_shows() {
-        for key in [
-            "debian:12",
-            "localhost:5000/app:main",
-            "[::1]:5000/a/b:v1.2",
-            "VMs/Win-11:_x",
-            "a+b:c",
-        ] {
+        for key in ["debian:12", "localhost:5000/app:main", "[::1]:5000/a/b:v1.2", "VMs/Win-11:_x", "a+b:c"] {
             assert_eq!(RefName::parse(key).unwrap().to_string(), key);
         }
-        assert_eq!(
-            RefName::new("docker.io/library/debian", "12")
-                .unwrap()
-                .to_string(),
-            "debian:12"
-        );
+        assert_eq!(RefName::new("docker.io/library/debian", "12").unwrap().to_string(), "debian:12");
     }
 
     #[test]
     fn names_that_would_read_as_something_else_are_refused() {
         for key in [
-            "debian", "debian:", ":x", "a//b:x", "/a:x", "a/../b:x", "-a:x", "a~1:x", "a^:x",
-            "a@b:x", "a b:x", "a:b c", "a:-x", "a:.x", "a:x~1", "a:é", "é:a", "a:b:c",
+            "debian", "debian:", ":x", "a//b:x", "/a:x", "a/../b:x", "-a:x", "a~1:x", "a^:x", "a@b:x",
+            "a b:x", "a:b c", "a:-x", "a:.x", "a:x~1", "a:é", "é:a", "a:b:c",
         ] {
             assert!(RefName::parse(key).is_err(), "{key}");
         }

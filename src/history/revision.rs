@@ -95,10 +95,7 @@ impl Selection {
                 "is not A..B with a revision on both sides",
             ));
         }
-        Ok(Selection::Range {
-            from: Revision::parse(from, now)?,
-            to: Revision::parse(to, now)?,
-        })
+        Ok(Selection::Range { from: Revision::parse(from, now)?, to: Revision::parse(to, now)? })
     }
 }
 
@@ -136,19 +133,13 @@ impl Revision {
             steps.push(step);
             suffix = rest;
         }
-        Ok(Revision {
-            text: text.to_owned(),
-            base,
-            steps,
-        })
+        Ok(Revision { text: text.to_owned(), base, steps })
     }
 
     /// Finds the commit that is meant.
     pub fn resolve(&self, history: &dyn History) -> Result<Resolved> {
         let (first, rest) = match self.steps.split_first() {
-            Some((first @ (Step::Move(_) | Step::Then(_) | Step::Digest(_)), rest)) => {
-                (Some(first), rest)
-            }
+            Some((first @ (Step::Move(_) | Step::Then(_) | Step::Digest(_)), rest)) => (Some(first), rest),
             _ => (None, &self.steps[..]),
         };
         let mut resolved = match first {
@@ -163,43 +154,27 @@ impl Revision {
     }
 
     fn step(&self, history: &dyn History, id: CommitId, step: &Step) -> Result<CommitId> {
-        let no_such = |hint: String| {
-            Error::not_found("revision", shown(self.text.as_bytes())).with_hint(hint)
-        };
+        let no_such =
+            |hint: String| Error::not_found("revision", shown(self.text.as_bytes())).with_hint(hint);
         match step {
             Step::Parent(0) => Ok(id),
             Step::Parent(nth) => {
                 let parents = history.commit(&id)?.parents;
-                let parent = usize::try_from(nth - 1)
-                    .ok()
-                    .and_then(|nth| parents.get(nth).copied());
-                parent.ok_or_else(|| {
-                    no_such(format!(
-                        "commit {} has {} parents",
-                        id.short(),
-                        parents.len()
-                    ))
-                })
+                let parent = usize::try_from(nth - 1).ok().and_then(|nth| parents.get(nth).copied());
+                parent.ok_or_else(|| no_such(format!("commit {} has {} parents", id.short(), parents.len())))
             }
             Step::Ancestor(n) => {
                 let mut at = id;
                 for gone in 0..*n {
                     let parents = history.commit(&at)?.parents;
                     at = *parents.first().ok_or_else(|| {
-                        no_such(format!(
-                            "history ends at commit {}, {gone} before it",
-                            at.short()
-                        ))
+                        no_such(format!("history ends at commit {}, {gone} before it", at.short()))
                     })?;
                 }
                 Ok(at)
             }
-            Step::Digest(digest) => newest_with(history, &[id], digest)?.ok_or_else(|| {
-                no_such(format!(
-                    "no ancestor of commit {} has this digest",
-                    id.short()
-                ))
-            }),
+            Step::Digest(digest) => newest_with(history, &[id], digest)?
+                .ok_or_else(|| no_such(format!("no ancestor of commit {} has this digest", id.short()))),
             Step::Move(_) | Step::Then(_) => {
                 unreachable!("parse takes these only as the first step")
             }
@@ -216,8 +191,8 @@ impl fmt::Display for Revision {
 impl Base {
     fn parse(front: &str) -> Result<Base> {
         let name = ImageName::parse(front)?;
-        let is_digits = (ID_DIGITS_MIN..=64).contains(&front.len())
-            && front.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_digits =
+            (ID_DIGITS_MIN..=64).contains(&front.len()) && front.bytes().all(|byte| byte.is_ascii_hexdigit());
         Ok(Base {
             name: name.name().to_owned(),
             reference: name.tag().map(str::to_owned),
@@ -233,10 +208,7 @@ impl Base {
     fn resolve(&self, history: &dyn History) -> Result<Resolved> {
         let name = self.ref_name()?;
         if let Some(found) = history.find_ref(&name)? {
-            return Ok(Resolved {
-                id: found.commit,
-                name: Some(name),
-            });
+            return Ok(Resolved { id: found.commit, name: Some(name) });
         }
         let Some(digits) = &self.digits else {
             return Err(self.not_found(history, &name));
@@ -245,11 +217,8 @@ impl Base {
             [] => Err(self.not_found(history, &name)),
             [id] => Ok(Resolved { id, name: None }),
             ref several => {
-                let some: Vec<String> = several
-                    .iter()
-                    .take(4)
-                    .map(|id| id.to_string()[..16].to_owned())
-                    .collect();
+                let some: Vec<String> =
+                    several.iter().take(4).map(|id| id.to_string()[..16].to_owned()).collect();
                 Err(Error::invalid(
                     format!("commit id {digits}"),
                     format!("is the beginning of {} ids", several.len()),
@@ -272,30 +241,24 @@ impl Base {
             Step::Move(n) => {
                 moves_ago(&log, *n).ok_or_else(|| format!("{name} has moved {} times", log.len()))
             }
-            Step::Then(then) => log
-                .iter()
-                .rev()
-                .find(|entry| entry.time <= *then)
-                .and_then(|entry| entry.new)
-                .ok_or_else(|| {
-                    let first = date::to_timestamp(log[0].time)
-                        .map_or("long ago".to_owned(), |first| first.to_string());
-                    format!("its first move was at {first}")
-                }),
+            Step::Then(then) => {
+                log.iter().rev().find(|entry| entry.time <= *then).and_then(|entry| entry.new).ok_or_else(
+                    || {
+                        let first = date::to_timestamp(log[0].time)
+                            .map_or("long ago".to_owned(), |first| first.to_string());
+                        format!("its first move was at {first}")
+                    },
+                )
+            }
             _ => unreachable!("only these two ask for a ref as it was"),
         };
-        Ok(Resolved {
-            id: id.map_err(|hint| no_such_move(&name, step, hint))?,
-            name: Some(name),
-        })
+        Ok(Resolved { id: id.map_err(|hint| no_such_move(&name, step, hint))?, name: Some(name) })
     }
 
     /// Looks from every commit that the name, or the one ref asked for, is or was at.
     fn with_digest(&self, history: &dyn History, digest: &str) -> Result<Resolved> {
         let is_asked = |found: &Ref| match &self.reference {
-            Some(reference) => {
-                found.name.name() == self.name && found.name.reference() == reference
-            }
+            Some(reference) => found.name.name() == self.name && found.name.reference() == reference,
             None => found.name.name() == self.name,
         };
         let refs: Vec<Ref> = history.refs()?.into_iter().filter(is_asked).collect();
@@ -305,23 +268,13 @@ impl Base {
         let mut tips = Vec::new();
         for found in &refs {
             tips.push(found.commit);
-            tips.extend(
-                history
-                    .reflog(&found.name)?
-                    .iter()
-                    .filter_map(|entry| entry.new),
-            );
+            tips.extend(history.reflog(&found.name)?.iter().filter_map(|entry| entry.new));
         }
         let id = newest_with(history, &tips, digest)?.ok_or_else(|| {
-            Error::not_found("version", format!("{}@{digest}", self.name)).with_hint(format!(
-                "`imgit log {}` lists the versions there are",
-                self.name
-            ))
+            Error::not_found("version", format!("{}@{digest}", self.name))
+                .with_hint(format!("`imgit log {}` lists the versions there are", self.name))
         })?;
-        Ok(Resolved {
-            id,
-            name: (refs.len() == 1).then(|| refs[0].name.clone()),
-        })
+        Ok(Resolved { id, name: (refs.len() == 1).then(|| refs[0].name.clone()) })
     }
 
     fn not_found(&self, history: &dyn History, name: &RefName) -> Error {
@@ -405,11 +358,8 @@ fn near(refs: &[Ref], wanted: &RefName) -> Option<String> {
     names.dedup();
     // `nginx` for `bitnami/nginx` is no misspelling but as likely.
     let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-    let mut close: Vec<&str> = names
-        .iter()
-        .filter(|name| last(name) == last(wanted.name()))
-        .copied()
-        .collect();
+    let mut close: Vec<&str> =
+        names.iter().filter(|name| last(name) == last(wanted.name())).copied().collect();
     if close.is_empty() {
         close = similar::get_close_matches(wanted.name(), &names, 3, 0.6);
     }
@@ -422,25 +372,12 @@ impl Step {
     fn parse<'a>(suffix: &'a str, now: &Zoned) -> Result<Option<(Step, &'a str)>> {
         let (sign, rest) = suffix.split_at_checked(1).unwrap_or(("", suffix));
         if sign == "~" || sign == "^" {
-            let end = rest
-                .find(|letter: char| !letter.is_ascii_digit())
-                .unwrap_or(rest.len());
+            let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
             let (digits, rest) = rest.split_at(end);
-            let Ok(n) = (if digits.is_empty() {
-                Ok(1)
-            } else {
-                digits.parse()
-            }) else {
+            let Ok(n) = (if digits.is_empty() { Ok(1) } else { digits.parse() }) else {
                 return Ok(None);
             };
-            return Ok(Some((
-                if sign == "~" {
-                    Step::Ancestor(n)
-                } else {
-                    Step::Parent(n)
-                },
-                rest,
-            )));
+            return Ok(Some((if sign == "~" { Step::Ancestor(n) } else { Step::Parent(n) }, rest)));
         }
         if let Some((inner, rest)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
             let is_number = !inner.is_empty()
@@ -456,13 +393,9 @@ impl Step {
         let (digest, rest) = rest.split_at(end);
         let is_digest = digest.split_once(':').is_some_and(|(algorithm, digits)| {
             !algorithm.is_empty()
-                && algorithm
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte))
+                && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte))
                 && digits.len() >= ID_DIGITS_MIN
-                && digits
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte))
+                && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte))
         });
         Ok(is_digest.then(|| (Step::Digest(digest.to_owned()), rest)))
     }
@@ -504,10 +437,7 @@ mod tests {
 
     fn check_refused(text: &str, expected: &str) {
         let err = found(&history(), text).unwrap_err();
-        let hint = err
-            .hint()
-            .map(|hint| format!(" ({hint})"))
-            .unwrap_or_default();
+        let hint = err.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
         assert_eq!(format!("{}{hint}", err.root()), expected);
     }
 
@@ -566,28 +496,16 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_what_is_near() {
-        check_refused(
-            "web:prod",
-            "version web:prod not found (web has dev, latest)",
-        );
+        check_refused("web:prod", "version web:prod not found (web has dev, latest)");
         check_refused("wep", "version wep:latest not found (did you mean web?)");
-        check_refused(
-            "nginx",
-            "version nginx:latest not found (did you mean bitnami/nginx?)",
-        );
+        check_refused("nginx", "version nginx:latest not found (did you mean bitnami/nginx?)");
         check_refused("zzzzzz", "version zzzzzz:latest not found");
         check_refused("00000000", "name or commit 00000000 not found");
-        let ends = format!(
-            "history ends at commit {}, 2 before it",
-            history().id("a").short()
-        );
+        let ends = format!("history ends at commit {}, 2 before it", history().id("a").short());
         check_refused("web~3", &format!("revision web~3 not found ({ends})"));
         let parents = format!("commit {} has 2 parents", history().id("m").short());
         check_refused("web^3", &format!("revision web^3 not found ({parents})"));
-        check_refused(
-            "web@{9}",
-            "version web:latest@{9} not found (web:latest has moved 3 times)",
-        );
+        check_refused("web@{9}", "version web:latest@{9} not found (web:latest has moved 3 times)");
         check_refused(
             "web@{1969-12-31}",
             "version web:latest@{1969-12-31T23:59:59.999999999Z} not found (its first move was at 1970-01-01T00:00:00Z)",
@@ -602,36 +520,20 @@ mod tests {
             let n = history.commits.len() as u8;
             let mut id = [n; 32];
             (id[0], id[1]) = (0xab, 0xcd);
-            history
-                .commits
-                .insert(CommitId(id), crate::history::memory::commit("x", 0, &[]));
+            history.commits.insert(CommitId(id), crate::history::memory::commit("x", 0, &[]));
         }
         let err = found(&history, "abcd").unwrap_err();
-        assert_eq!(
-            err.root().to_string(),
-            "commit id abcd: is the beginning of 2 ids"
-        );
-        assert_eq!(
-            err.hint(),
-            Some("give more digits: abcd000000000000, abcd010101010101")
-        );
+        assert_eq!(err.root().to_string(), "commit id abcd: is the beginning of 2 ids");
+        assert_eq!(err.hint(), Some("give more digits: abcd000000000000, abcd010101010101"));
         assert_eq!(found(&history, "abcd01").unwrap(), "x");
     }
 
     #[test]
     fn ranges_have_two_sides() {
         let parse = |text: &str| Selection::parse(text, &now());
-        let Ok(Selection::Range { from, to }) = parse("web:v1..ghcr.io/a/b:v2~2") else {
-            panic!("a range")
-        };
-        assert_eq!(
-            (from.to_string().as_str(), to.to_string().as_str()),
-            ("web:v1", "ghcr.io/a/b:v2~2")
-        );
-        assert!(matches!(
-            parse("web@{3.days.ago..}"),
-            Err(_) | Ok(Selection::One(_))
-        ));
+        let Ok(Selection::Range { from, to }) = parse("web:v1..ghcr.io/a/b:v2~2") else { panic!("a range") };
+        assert_eq!((from.to_string().as_str(), to.to_string().as_str()), ("web:v1", "ghcr.io/a/b:v2~2"));
+        assert!(matches!(parse("web@{3.days.ago..}"), Err(_) | Ok(Selection::One(_))));
         assert!(matches!(parse("web@{2 days ago}"), Ok(Selection::One(_))));
         for text in ["a..", "..b", "a...b", ".."] {
             assert!(parse(text).is_err(), "{text}");

@@ -17,29 +17,19 @@ const BY_PREFIX_MAX: usize = 1_000;
 
 impl History for Snapshot {
     fn refs(&self) -> Result<Vec<Ref>> {
-        Snapshot::refs(self, b"")?
-            .into_iter()
-            .map(read_ref)
-            .collect()
+        Snapshot::refs(self, b"")?.into_iter().map(read_ref).collect()
     }
 
     fn find_ref(&self, name: &RefName) -> Result<Option<Ref>> {
-        self.reference(name.to_string().as_bytes())?
-            .map(read_ref)
-            .transpose()
+        self.reference(name.to_string().as_bytes())?.map(read_ref).transpose()
     }
 
     fn reflog(&self, name: &RefName) -> Result<Vec<ReflogEntry>> {
-        Ok(self
-            .log(name.to_string().as_bytes())?
-            .into_iter()
-            .map(ReflogEntry::from)
-            .collect())
+        Ok(self.log(name.to_string().as_bytes())?.into_iter().map(ReflogEntry::from).collect())
     }
 
     fn commit(&self, id: &CommitId) -> Result<Commit> {
-        let bytes = Snapshot::commit(self, id)?
-            .ok_or_else(|| Error::not_found("commit", id.to_string()))?;
+        let bytes = Snapshot::commit(self, id)?.ok_or_else(|| Error::not_found("commit", id.to_string()))?;
         Commit::decode(&bytes)
     }
 
@@ -51,11 +41,7 @@ impl History for Snapshot {
 fn read_ref(found: store::Ref) -> Result<Ref> {
     let key = std::str::from_utf8(&found.name)
         .map_err(|_| Error::invalid(format!("ref `{}`", shown(&found.name)), "is not UTF-8"))?;
-    Ok(Ref {
-        name: RefName::parse(key)?,
-        kind: found.kind,
-        commit: found.commit,
-    })
+    Ok(Ref { name: RefName::parse(key)?, kind: found.kind, commit: found.commit })
 }
 
 impl From<store::LogEntry> for ReflogEntry {
@@ -116,10 +102,7 @@ mod tests {
         let snapshot = store.snapshot().unwrap();
         let now = "1970-01-02T00:00:00+00:00[UTC]".parse().unwrap();
         let check = |text: &str, id: CommitId| {
-            let found = Revision::parse(text, &now)
-                .unwrap()
-                .resolve(&snapshot)
-                .unwrap();
+            let found = Revision::parse(text, &now).unwrap().resolve(&snapshot).unwrap();
             assert_eq!(found.id, id, "{text}");
         };
         check("web", second);
@@ -128,13 +111,8 @@ mod tests {
         check("web@{1}", first);
         check("web@{1970-01-01 00:00:30}", first);
         check(&first.to_string()[..9], first);
-        let log = snapshot
-            .reflog(&RefName::parse("web:latest").unwrap())
-            .unwrap();
-        assert_eq!(
-            log.iter().map(|entry| entry.old).collect::<Vec<_>>(),
-            [None, Some(first)]
-        );
+        let log = snapshot.reflog(&RefName::parse("web:latest").unwrap()).unwrap();
+        assert_eq!(log.iter().map(|entry| entry.old).collect::<Vec<_>>(), [None, Some(first)]);
         assert_eq!(History::refs(&snapshot).unwrap().len(), 2);
     }
 }

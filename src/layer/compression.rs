@@ -51,12 +51,7 @@ pub struct DecodeLimits {
 
 impl Default for DecodeLimits {
     fn default() -> DecodeLimits {
-        DecodeLimits {
-            bytes: 1 << 40,
-            ratio: 1_100,
-            ratio_from_bytes: 1 << 30,
-            zstd_window_log: 27,
-        }
+        DecodeLimits { bytes: 1 << 40, ratio: 1_100, ratio_from_bytes: 1 << 30, zstd_window_log: 27 }
     }
 }
 
@@ -83,11 +78,9 @@ pub fn decoder<'a>(
     let limits = limits.clone();
     let decoder: Box<dyn Read + Send + 'a> = match compression {
         Compression::None => Box::new(input),
-        Compression::Gzip => Box::new(Capped {
-            decoder: Gzip::Member(Box::new(GzDecoder::new(input))),
-            limits,
-            out: 0,
-        }),
+        Compression::Gzip => {
+            Box::new(Capped { decoder: Gzip::Member(Box::new(GzDecoder::new(input))), limits, out: 0 })
+        }
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(broken)?;
             decoder.window_log_max(limits.zstd_window_log).map_err(broken)?;
@@ -215,13 +208,18 @@ impl<D: Decoder> Read for Capped<D> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let len = self.decoder.read(into).map_err(|err| self.named(err))?;
         self.out = self.out.saturating_add(len as u64);
-        let limit = |thing: &str, limit, unit| Err(Error::Limit { thing: thing.to_owned(), limit, unit }.into());
+        let limit =
+            |thing: &str, limit, unit| Err(Error::Limit { thing: thing.to_owned(), limit, unit }.into());
         if self.out > self.limits.bytes {
             return limit("the uncompressed size of the layer", self.limits.bytes, "bytes");
         }
         let fair = self.decoder.bytes_in().saturating_mul(self.limits.ratio);
         if self.out > self.limits.ratio_from_bytes && self.out > fair {
-            return limit("the compression ratio of the layer", self.limits.ratio, "bytes out for each byte in");
+            return limit(
+                "the compression ratio of the layer",
+                self.limits.ratio,
+                "bytes out for each byte in",
+            );
         }
         Ok(len)
     }
@@ -325,7 +323,8 @@ mod tests {
     #[test]
     fn zstd_frames_and_skippable_frames() {
         check(&zstd(b""), Compression::Zstd, b"");
-        let chunked = [skippable(b"first"), zstd(b"one "), skippable(b""), zstd(b"two"), skippable(b"index")].concat();
+        let chunked =
+            [skippable(b"first"), zstd(b"one "), skippable(b""), zstd(b"two"), skippable(b"index")].concat();
         check(&chunked, Compression::Zstd, b"one two");
     }
 
@@ -342,7 +341,14 @@ mod tests {
         let crc = bent.len() - 6;
         bent[crc] ^= 1;
         assert!(decoded(&bent, &DecodeLimits::default(), false).is_err());
-        assert!(decoded(&[gzip(b"one"), b"\x1f\x8b\x08garbage".to_vec()].concat(), &DecodeLimits::default(), false).is_err());
+        assert!(
+            decoded(
+                &[gzip(b"one"), b"\x1f\x8b\x08garbage".to_vec()].concat(),
+                &DecodeLimits::default(),
+                false
+            )
+            .is_err()
+        );
         assert!(decoded(&[&zstd(b"one")[..], b"garbage"].concat(), &DecodeLimits::default(), false).is_err());
     }
 

@@ -30,7 +30,9 @@ fn meaning(entries: &[LayerEntry]) -> String {
             LayerKind::File { size, .. } => format!("{path}:{size}"),
             LayerKind::Dir => format!("{path}/"),
             LayerKind::Symlink(target) => format!("{path}->{}", String::from_utf8_lossy(target)),
-            LayerKind::Hardlink { target } => format!("{path}=={}", String::from_utf8_lossy(target.as_bytes())),
+            LayerKind::Hardlink { target } => {
+                format!("{path}=={}", String::from_utf8_lossy(target.as_bytes()))
+            }
             LayerKind::CharDevice { major, minor } => format!("{path}=c{major},{minor}"),
             LayerKind::BlockDevice { major, minor } => format!("{path}=b{major},{minor}"),
             LayerKind::Fifo => format!("{path}|"),
@@ -120,7 +122,10 @@ fn whiteouts_are_known_by_name_alone() {
 #[test]
 fn a_trailing_slash_makes_a_directory_only_of_the_oldest_type() {
     // Go, and with it every engine, asks this of type NUL alone.
-    check(&[member(b"old/", 0, b""), member(b"new/", b'0', b"x"), member(b"file", 0, b"y")], "old/ new:1 file:1");
+    check(
+        &[member(b"old/", 0, b""), member(b"new/", b'0', b"x"), member(b"file", 0, b"y")],
+        "old/ new:1 file:1",
+    );
     // Its size says nothing then.
     check(&[header(b"old/", 0, 4096).to_vec(), member(b"a", b'0', b"")], "old/ a:0");
 }
@@ -138,7 +143,8 @@ fn links_devices_and_directories_have_no_payload_whatever_their_size_says() {
 
 #[test]
 fn empty_files_are_one_content() {
-    let apart = check(&[member(b"a", b'0', b""), member(b"b", b'0', b""), member(b"c", b'0', b"")], "a:0 b:0 c:0");
+    let apart =
+        check(&[member(b"a", b'0', b""), member(b"b", b'0', b""), member(b"c", b'0', b"")], "a:0 b:0 c:0");
     assert_eq!(apart.memory.puts, 1);
     assert_eq!(EMPTY, ContentId::of(b""));
 }
@@ -147,7 +153,8 @@ fn empty_files_are_one_content() {
 fn numbers_in_base_256() {
     let big = (1_u64 << 40) + 5;
     let block = changed(header(b"a", b'0', 0), 108, &[0x80, 0, 0, 1, 0, 0, 0, 7]);
-    let block = changed(block, 136, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]);
+    let block =
+        changed(block, 136, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]);
     let block = changed(block, 124, &[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     let apart = check(&[padded(block, b"hi")], "a:2");
     assert_eq!(apart.entries[0].attr.uid, (1 << 32) + 7);
@@ -165,7 +172,11 @@ fn numbers_in_base_256() {
 #[test]
 fn checksums_of_signed_bytes() {
     let mut block = header(b"caf\xe9", b'0', 1);
-    let sum: i64 = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { i64::from(*byte as i8) }).sum();
+    let sum: i64 = block
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { i64::from(*byte as i8) })
+        .sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     let apart = apart(&padded(block, b"x"));
     assert_eq!(apart.entries[0].path.as_bytes(), b"caf\xe9");
@@ -208,10 +219,18 @@ fn pax_records_over_header_fields() {
     let long = "x".repeat(300);
     let apart = check(
         &[
-            pax(b'x', &[
-                format!("path={long}").as_bytes(), b"size=3", b"uid=4294967296", b"gid=2097153", b"mtime=-1.5",
-                b"SCHILY.xattr.security.capability=\x01\0\0\x02\0\x20\0\0", b"comment=who cares",
-            ]),
+            pax(
+                b'x',
+                &[
+                    format!("path={long}").as_bytes(),
+                    b"size=3",
+                    b"uid=4294967296",
+                    b"gid=2097153",
+                    b"mtime=-1.5",
+                    b"SCHILY.xattr.security.capability=\x01\0\0\x02\0\x20\0\0",
+                    b"comment=who cares",
+                ],
+            ),
             padded(header(b"short", b'0', 0), b"abc"),
             pax(b'x', &[b"linkpath=a/b"]),
             link(b"l", b'2', b"z"),
@@ -221,7 +240,10 @@ fn pax_records_over_header_fields() {
     );
     let attr = &apart.entries[0].attr;
     assert_eq!((attr.uid, attr.gid, attr.mtime), (1 << 32, 2_097_153, Time { secs: -2, nanos: 500_000_000 }));
-    assert_eq!(attr.xattrs.iter().next().unwrap(), (&b"security.capability"[..], &b"\x01\0\0\x02\0\x20\0\0"[..]));
+    assert_eq!(
+        attr.xattrs.iter().next().unwrap(),
+        (&b"security.capability"[..], &b"\x01\0\0\x02\0\x20\0\0"[..])
+    );
     assert_eq!(apart.entries[2].attr.xattrs.len(), 0);
 }
 
@@ -268,7 +290,9 @@ fn old_gnu_sparse_files_with_and_without_extension() {
     let mut last = [0_u8; 512];
     last[..24].copy_from_slice(format!("{:011o}\0{:011o}\0", 300, 0).as_bytes());
     let head = old_sparse(&[(0, 1), (2, 1), (4, 1), (6, 1)], true, 300, 25);
-    let tar = [head.to_vec(), extension.to_vec(), last.to_vec(), padded([0; 512], &[b'x'; 25])[512..].to_vec()].concat();
+    let tar =
+        [head.to_vec(), extension.to_vec(), last.to_vec(), padded([0; 512], &[b'x'; 25])[512..].to_vec()]
+            .concat();
     let apart = check(&[tar, member(b"after", b'0', b"y")], "s:300 after:1");
     assert_eq!(content(&apart, 0).iter().filter(|byte| **byte == b'x').count(), 25);
     assert_eq!(content(&apart, 0)[240], b'x');
@@ -277,24 +301,41 @@ fn old_gnu_sparse_files_with_and_without_extension() {
 #[test]
 fn pax_sparse_files_of_all_three_versions() {
     let expected = b"\0\0abc\0\0\0d\0";
-    let version_0_0 = pax(b'x', &[
-        b"GNU.sparse.size=10", b"GNU.sparse.numblocks=2", b"GNU.sparse.offset=2", b"GNU.sparse.numbytes=3",
-        b"GNU.sparse.offset=8", b"GNU.sparse.numbytes=1",
-    ]);
-    let version_0_1 = pax(b'x', &[
-        b"GNU.sparse.size=10", b"GNU.sparse.numblocks=2", b"GNU.sparse.name=true", b"GNU.sparse.map=2,3,8,1",
-    ]);
-    let version_1_0 = pax(b'x', &[
-        b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.name=true", b"GNU.sparse.realsize=10",
-    ]);
+    let version_0_0 = pax(
+        b'x',
+        &[
+            b"GNU.sparse.size=10",
+            b"GNU.sparse.numblocks=2",
+            b"GNU.sparse.offset=2",
+            b"GNU.sparse.numbytes=3",
+            b"GNU.sparse.offset=8",
+            b"GNU.sparse.numbytes=1",
+        ],
+    );
+    let version_0_1 = pax(
+        b'x',
+        &[
+            b"GNU.sparse.size=10",
+            b"GNU.sparse.numblocks=2",
+            b"GNU.sparse.name=true",
+            b"GNU.sparse.map=2,3,8,1",
+        ],
+    );
+    let version_1_0 = pax(
+        b'x',
+        &[b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.name=true", b"GNU.sparse.realsize=10"],
+    );
     let mut with_map = b"2\n2\n3\n8\n1\n".to_vec();
     with_map.resize(512, 0);
     with_map.extend_from_slice(b"abcd");
     let apart = check(
         &[
-            version_0_0, member(b"s", b'0', b"abcd"),
-            version_0_1.clone(), member(b"GNUSparseFile.0/s", b'0', b"abcd"),
-            version_1_0.clone(), member(b"GNUSparseFile.0/s", b'0', &with_map),
+            version_0_0,
+            member(b"s", b'0', b"abcd"),
+            version_0_1.clone(),
+            member(b"GNUSparseFile.0/s", b'0', b"abcd"),
+            version_1_0.clone(),
+            member(b"GNUSparseFile.0/s", b'0', &with_map),
         ],
         "s:10 true:10 true:10",
     );
@@ -318,11 +359,17 @@ fn a_sparse_file_that_is_one_hole() {
 
 #[test]
 fn a_sparse_bomb_fails_at_once() {
-    let pax = pax(b'x', &[b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.realsize=1152921504606846976"]);
+    let pax = pax(
+        b'x',
+        &[b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.realsize=1152921504606846976"],
+    );
     let mut map = b"0\n".to_vec();
     map.resize(512, 0);
     let fault = fault(&[pax, member(b"s", b'0', &map)].concat());
-    assert_eq!(fault, "layer entry `s`: the size of the layer's sparse files is over the limit of 68719476736 bytes");
+    assert_eq!(
+        fault,
+        "layer entry `s`: the size of the layer's sparse files is over the limit of 68719476736 bytes"
+    );
 }
 
 #[test]
@@ -335,7 +382,11 @@ fn sparse_maps_that_lie() {
         let tar = padded(old_sparse(segments, false, real, stored), &vec![b'x'; stored as usize]);
         check_unread(&tar, 0, "");
     }
-    let wild = changed(old_sparse(&[(0, 0)], false, 10, 0), 386, &[0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    let wild = changed(
+        old_sparse(&[(0, 0)], false, 10, 0),
+        386,
+        &[0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    );
     let wild = changed(wild, 398, &[0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
     check_unread(&wild, 0, "");
     // Type S means something else in star's tars.
@@ -344,7 +395,8 @@ fn sparse_maps_that_lie() {
 
 #[test]
 fn what_follows_the_end_is_kept_and_not_read() {
-    let tar = [member(b"a", b'0', b"x"), end(), member(b"b", b'0', b"y"), end(), b"garbage".to_vec()].concat();
+    let tar =
+        [member(b"a", b'0', b"x"), end(), member(b"b", b'0', b"y"), end(), b"garbage".to_vec()].concat();
     let apart = apart(&tar);
     assert_eq!(meaning(&apart.entries), "a:1");
     assert_eq!(apart.taken.unread, None);
@@ -447,17 +499,24 @@ fn tars_by_gnu_tar() {
     let tree = "mkdir -p a/b; echo hi >a/b/f; ln a/b/f a/hard; ln -s b/f a/soft; mkfifo a/pipe; \
         long=a/$(printf 'n%.0s' $(seq 200)); echo x >$long; \
         truncate -s 1M a/hole; printf tail >>a/hole; touch -d '1960-01-01 00:00:00.25' a/old; ";
-    for options in ["--format=gnu", "--format=pax", "--format=pax --sparse", "--format=gnu --sparse",
-        "--format=pax --sparse --sparse-version=0.0", "--format=pax --sparse --sparse-version=0.1",
-        "--format=pax -b1 --xattrs", "--format=oldgnu --sparse -b 40"]
-    {
+    for options in [
+        "--format=gnu",
+        "--format=pax",
+        "--format=pax --sparse",
+        "--format=gnu --sparse",
+        "--format=pax --sparse --sparse-version=0.0",
+        "--format=pax --sparse --sparse-version=0.1",
+        "--format=pax -b1 --xattrs",
+        "--format=oldgnu --sparse -b 40",
+    ] {
         let Some(tar) = made_by("tar", &format!("{tree} tar -c {options} --sort=name a")) else {
             return;
         };
         let apart = apart(&tar);
         assert_eq!(apart.taken.unread, None, "{options}");
         let long = format!("a/{}", "n".repeat(200));
-        let expected = format!("a/ a/b/ a/b/f:3 a/hard==a/b/f a/hole:1048580 {long}:2 a/old:0 a/pipe| a/soft->b/f");
+        let expected =
+            format!("a/ a/b/ a/b/f:3 a/hard==a/b/f a/hole:1048580 {long}:2 a/old:0 a/pipe| a/soft->b/f");
         assert_eq!(meaning(&apart.entries), expected, "{options}");
         assert!(content(&apart, 4).ends_with(b"\0tail"), "{options}");
         let nanos = if options.contains("pax") { 250_000_000 } else { 0 };

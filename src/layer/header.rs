@@ -140,7 +140,8 @@ pub fn text(field: &[u8]) -> &[u8] {
 
 /// Octal, or base-256 (two's complement, big-endian) where the first bit is set.
 pub fn number(field: &[u8], what: &str) -> Result<i64, Halt> {
-    let found = if field.first().is_some_and(|first| first & 0x80 != 0) { base256(field) } else { octal(field) };
+    let found =
+        if field.first().is_some_and(|first| first & 0x80 != 0) { base256(field) } else { octal(field) };
     found.map_or_else(|| unread(format!("{what} is not a number")), Ok)
 }
 

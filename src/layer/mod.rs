@@ -46,15 +46,28 @@ pub struct LayerEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LayerKind {
     /// Also what has an unknown type flag. A sparse file's content is the whole file, holes and all.
-    File { content: ContentId, size: u64 },
+    File {
+        content: ContentId,
+        size: u64,
+    },
     Dir,
     Symlink(Box<[u8]>),
-    Hardlink { target: TreePath },
-    CharDevice { major: u32, minor: u32 },
-    BlockDevice { major: u32, minor: u32 },
+    Hardlink {
+        target: TreePath,
+    },
+    CharDevice {
+        major: u32,
+        minor: u32,
+    },
+    BlockDevice {
+        major: u32,
+        minor: u32,
+    },
     Fifo,
     /// Hides a path of the layers below.
-    Whiteout { of: TreePath },
+    Whiteout {
+        of: TreePath,
+    },
     /// Hides everything that the layers below have in the directory it stands in.
     Opaque,
 }

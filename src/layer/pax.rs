@@ -225,8 +225,18 @@ mod tests {
     #[test]
     fn malformed_records_are_refused() {
         for body in [
-            &b"x"[..], b"9 path=a", b"8 path=a\n", b"11 path=a\n", b"4 a\n", b"5 ab\n", b"5 =a\n", b"9 path=\0\n",
-            b"99999999999999999999 path=a\n", b"-9 path=a\n", b"9  path=a\n\n", b"000000000000000000000009 path=a\n",
+            &b"x"[..],
+            b"9 path=a",
+            b"8 path=a\n",
+            b"11 path=a\n",
+            b"4 a\n",
+            b"5 ab\n",
+            b"5 =a\n",
+            b"9 path=\0\n",
+            b"99999999999999999999 path=a\n",
+            b"-9 path=a\n",
+            b"9  path=a\n\n",
+            b"000000000000000000000009 path=a\n",
         ] {
             assert!(Pax::parse(body.to_vec()).is_err(), "{:?}", String::from_utf8_lossy(body));
         }
@@ -234,7 +244,8 @@ mod tests {
 
     #[test]
     fn times_before_1970_count_forward() {
-        let check = |text: &str, secs, nanos| assert_eq!(time(text.as_bytes()), Some(Time { secs, nanos }), "{text}");
+        let check =
+            |text: &str, secs, nanos| assert_eq!(time(text.as_bytes()), Some(Time { secs, nanos }), "{text}");
         check("1.5", 1, 500_000_000);
         check("1.", 1, 0);
         check("-1", -1, 0);

@@ -72,7 +72,11 @@ pub fn contents(recipe: &mut dyn Read, each: &mut dyn FnMut(ContentId) -> Result
 pub enum Op {
     /// So many bytes follow: [`Ops::read`] or [`Ops::skip`] them before the next op.
     Raw(u64),
-    Slice { id: ContentId, offset: u64, len: u64 },
+    Slice {
+        id: ContentId,
+        offset: u64,
+        len: u64,
+    },
     End(u64),
 }
 
@@ -114,7 +118,9 @@ impl<'a> Ops<'a> {
         let head = self.varint()?;
         let number = head >> 2;
         match head & 3 {
-            0 if number == 0 || number > RAW_OP_BYTES as u64 => Err(damaged("raw run of a length that is not written")),
+            0 if number == 0 || number > RAW_OP_BYTES as u64 => {
+                Err(damaged("raw run of a length that is not written"))
+            }
             0 => Ok(Op::Raw(number)),
             1 => {
                 let offset = self.varint()?;
@@ -187,7 +193,14 @@ impl<'a> Writer<'a> {
     pub fn new(to: &'a mut dyn Write) -> Result<Writer<'a>> {
         let mut to = std::io::BufWriter::with_capacity(RAW_OP_BYTES, to);
         to.write_all(&[VERSION]).map_err(unwritten)?;
-        Ok(Writer { to, raw: Vec::with_capacity(RAW_OP_BYTES), number: Vec::new(), last: None, bytes: 0, raw_bytes: 0 })
+        Ok(Writer {
+            to,
+            raw: Vec::with_capacity(RAW_OP_BYTES),
+            number: Vec::new(),
+            last: None,
+            bytes: 0,
+            raw_bytes: 0,
+        })
     }
 
     pub fn raw(&mut self, mut bytes: &[u8]) -> Result<()> {

@@ -146,7 +146,11 @@ pub fn pax(
 }
 
 /// The map of format 1.0: decimal lines in the first blocks of the payload.
-fn map_1_0(input: &mut impl Input, stored: u64, map_bytes_max: usize) -> Result<(Vec<(i64, i64)>, u64), Halt> {
+fn map_1_0(
+    input: &mut impl Input,
+    stored: u64,
+    map_bytes_max: usize,
+) -> Result<(Vec<(i64, i64)>, u64), Halt> {
     let mut map = Vec::new();
     let mut lines = Vec::new();
     let mut line_start = 0;
@@ -166,7 +170,8 @@ fn map_1_0(input: &mut impl Input, stored: u64, map_bytes_max: usize) -> Result<
                 };
                 line_start = at + 1;
                 if lines.is_empty() {
-                    let pairs = usize::try_from(number).ok().and_then(|pairs| pairs.checked_mul(2)?.checked_add(1));
+                    let pairs =
+                        usize::try_from(number).ok().and_then(|pairs| pairs.checked_mul(2)?.checked_add(1));
                     let Some(pairs) = pairs else {
                         return unread("malformed sparse map");
                     };

@@ -101,8 +101,13 @@ fn next(
                 (pax, long_name, long_link) = (None, Vec::new(), Vec::new());
             }
             // One more for the NUL that ends the name.
-            b'L' => long_name = long_text(special(input, &header, limits.path_bytes.saturating_add(1), "name")?),
-            b'K' => long_link = long_text(special(input, &header, limits.path_bytes.saturating_add(1), "link target")?),
+            b'L' => {
+                long_name = long_text(special(input, &header, limits.path_bytes.saturating_add(1), "name")?)
+            }
+            b'K' => {
+                long_link =
+                    long_text(special(input, &header, limits.path_bytes.saturating_add(1), "link target")?)
+            }
             _ => {
                 let xattrs = match &pax {
                     Some(pax) => {
@@ -204,9 +209,7 @@ fn entry(
     }
     let path = path(&header.name, limits)?;
     let what = match header.flag {
-        b'1' => LayerKind::Hardlink {
-            target: self::path(&header.link, limits)?,
-        },
+        b'1' => LayerKind::Hardlink { target: self::path(&header.link, limits)? },
         b'2' if header.link.is_empty() => {
             return Err(Error::invalid(named(&header), "symbolic link without a target").into());
         }

@@ -36,11 +36,7 @@ impl OciArchiveSink {
         let marker = layout::MARKER_JSON.as_bytes();
         output.file(layout::MARKER, marker.len() as u64, &mut &marker[..])?;
         output.folder("blobs/")?;
-        Ok(OciArchiveSink {
-            output,
-            known: HashSet::new(),
-            folders: BTreeSet::new(),
-        })
+        Ok(OciArchiveSink { output, known: HashSet::new(), folders: BTreeSet::new() })
     }
 }
 
@@ -59,25 +55,17 @@ impl Sink for OciArchiveSink {
         }
         let thing = format!("blob {}", descriptor.digest);
         let mut verified = Verifier::new(thing, &descriptor.digest, descriptor.size, from);
-        self.output.file(
-            &layout::blob_path(&descriptor.digest),
-            descriptor.size,
-            &mut verified,
-        )?;
+        self.output.file(&layout::blob_path(&descriptor.digest), descriptor.size, &mut verified)?;
         self.known.insert(descriptor.digest.clone());
         Ok(())
     }
 
     fn finish(mut self: Box<Self>, roots: &[Root]) -> Result<()> {
-        if let Some(root) = roots
-            .iter()
-            .find(|root| !self.known.contains(&root.descriptor.digest))
-        {
+        if let Some(root) = roots.iter().find(|root| !self.known.contains(&root.descriptor.digest)) {
             return Err(Error::not_found("blob", root.descriptor.digest.as_str()));
         }
         let index = layout::index_json(roots);
-        self.output
-            .file(layout::INDEX, index.len() as u64, &mut index.as_bytes())?;
+        self.output.file(layout::INDEX, index.len() as u64, &mut index.as_bytes())?;
         self.output.finish()
     }
 }

@@ -105,10 +105,7 @@ impl ImageConfig {
         if config.rootfs.kind != "layers" {
             return Err(Error::invalid(
                 "config",
-                format!(
-                    "has rootfs.type `{}`, not `layers`",
-                    shown(config.rootfs.kind.as_bytes())
-                ),
+                format!("has rootfs.type `{}`, not `layers`", shown(config.rootfs.kind.as_bytes())),
             ));
         }
         if config.rootfs.diff_ids.len() > LAYERS_MAX {
@@ -134,9 +131,7 @@ impl ImageConfig {
     /// The layers' ids, where all of them are the SHA-256 that every engine writes.
     pub fn diff_ids(&self) -> Result<Vec<DiffId>> {
         let sha256 = |digest: &Digest| {
-            digest
-                .diff_id()
-                .ok_or_else(|| Error::invalid(format!("diff id {digest}"), "is not a sha256"))
+            digest.diff_id().ok_or_else(|| Error::invalid(format!("diff id {digest}"), "is not a sha256"))
         };
         self.rootfs.diff_ids.iter().map(sha256).collect()
     }
@@ -183,33 +178,20 @@ mod tests {
     #[test]
     fn the_least_that_is_a_config() {
         let config =
-            parse(r#"{"config":null,"history":null,"rootfs":{"type":"layers","diff_ids":null}}"#)
-                .unwrap();
+            parse(r#"{"config":null,"history":null,"rootfs":{"type":"layers","diff_ids":null}}"#).unwrap();
         assert_eq!(config.diff_ids().unwrap(), []);
     }
 
     #[test]
     fn what_is_no_config_is_refused() {
         for (json, words) in [
-            (
-                r#"{"rootfs":{"type":"layers+base","diff_ids":[]}}"#.to_owned(),
-                "rootfs.type `layers+base`",
-            ),
+            (r#"{"rootfs":{"type":"layers+base","diff_ids":[]}}"#.to_owned(), "rootfs.type `layers+base`"),
             (r#"{"rootfs":{}}"#.to_owned(), "rootfs.type ``"),
             ("{}".to_owned(), "missing field `rootfs`"),
+            (r#"{"rootfs":{"type":"layers","diff_ids":["sha256:../x"]}}"#.to_owned(), "digest"),
+            (format!(r#"{{"a":{}1{}}}"#, "[".repeat(1000), "]".repeat(1000)), "levels"),
             (
-                r#"{"rootfs":{"type":"layers","diff_ids":["sha256:../x"]}}"#.to_owned(),
-                "digest",
-            ),
-            (
-                format!(r#"{{"a":{}1{}}}"#, "[".repeat(1000), "]".repeat(1000)),
-                "levels",
-            ),
-            (
-                format!(
-                    r#"{{"history":[{}{{}}],"rootfs":{{"type":"layers"}}}}"#,
-                    "{},".repeat(100_000)
-                ),
+                format!(r#"{{"history":[{}{{}}],"rootfs":{{"type":"layers"}}}}"#, "{},".repeat(100_000)),
                 "more than 100000 elements",
             ),
             (" ".repeat(17 << 20), "limit of 16777216 bytes"),

@@ -23,19 +23,10 @@ use std::io::Read;
 pub fn copy(source: &dyn Source, roots: &[Root], mut sink: Box<dyn Sink>) -> Result<()> {
     for root in roots {
         let mut documents = Vec::new();
-        document::walk(
-            source,
-            &root.descriptor,
-            &mut Missing::Fails,
-            &mut |visit| {
-                documents.push((
-                    visit.descriptor.clone(),
-                    visit.bytes.to_vec(),
-                    visit.document.clone(),
-                ));
-                Ok(())
-            },
-        )?;
+        document::walk(source, &root.descriptor, &mut Missing::Fails, &mut |visit| {
+            documents.push((visit.descriptor.clone(), visit.bytes.to_vec(), visit.document.clone()));
+            Ok(())
+        })?;
         for (descriptor, bytes, document) in documents.into_iter().rev() {
             if let Document::Manifest(manifest) = &document {
                 put_blobs(source, manifest, &mut *sink)?;
@@ -49,8 +40,7 @@ pub fn copy(source: &dyn Source, roots: &[Root], mut sink: Box<dyn Sink>) -> Res
 fn put_blobs(source: &dyn Source, manifest: &Manifest, sink: &mut dyn Sink) -> Result<()> {
     let diff_ids = match manifest.config.media_type.kind() {
         Kind::Config => {
-            let bytes =
-                document::read_blob(source, &manifest.config, "config", json::CONFIG_BYTES_MAX)?;
+            let bytes = document::read_blob(source, &manifest.config, "config", json::CONFIG_BYTES_MAX)?;
             ImageConfig::parse(&bytes)?.rootfs.diff_ids
         }
         _ => Vec::new(),
@@ -62,18 +52,10 @@ fn put_blobs(source: &dyn Source, manifest: &Manifest, sink: &mut dyn Sink) -> R
         if sink.wants() == Layers::Uncompressed && at > 0 {
             let mut tar = Vec::new();
             let mut bytes = Vec::new();
-            verified
-                .read_to_end(&mut bytes)
-                .map_err(|err| from_stream(&thing, err))?;
+            verified.read_to_end(&mut bytes).map_err(|err| from_stream(&thing, err))?;
             let (_, mut plain) = stream::decoded(&thing, Box::new(std::io::Cursor::new(bytes)))?;
-            plain
-                .read_to_end(&mut tar)
-                .map_err(|err| from_stream(&thing, err))?;
-            let layer = Descriptor::new(
-                blob.media_type.clone(),
-                diff_ids[at - 1].clone(),
-                tar.len() as u64,
-            );
+            plain.read_to_end(&mut tar).map_err(|err| from_stream(&thing, err))?;
+            let layer = Descriptor::new(blob.media_type.clone(), diff_ids[at - 1].clone(), tar.len() as u64);
             sink.put(&layer, &mut &tar[..])?;
         } else if !sink.has(&blob.digest)? {
             sink.put(blob, &mut verified)?;
@@ -86,22 +68,16 @@ fn put_blobs(source: &dyn Source, manifest: &Manifest, sink: &mut dyn Sink) -> R
 pub fn digests(source: &dyn Source, roots: &[Root]) -> Result<Vec<Digest>> {
     let mut found = Vec::new();
     for root in roots {
-        document::walk(
-            source,
-            &root.descriptor,
-            &mut Missing::Fails,
-            &mut |visit| {
-                found.push(visit.descriptor.digest.clone());
-                if let Document::Manifest(manifest) = visit.document {
-                    for blob in manifest.blobs() {
-                        Verifier::new("blob", &blob.digest, blob.size, source.open(blob)?)
-                            .finish()?;
-                        found.push(blob.digest.clone());
-                    }
+        document::walk(source, &root.descriptor, &mut Missing::Fails, &mut |visit| {
+            found.push(visit.descriptor.digest.clone());
+            if let Document::Manifest(manifest) = visit.document {
+                for blob in manifest.blobs() {
+                    Verifier::new("blob", &blob.digest, blob.size, source.open(blob)?).finish()?;
+                    found.push(blob.digest.clone());
                 }
-                Ok(())
-            },
-        )?;
+            }
+            Ok(())
+        })?;
     }
     Ok(found)
 }

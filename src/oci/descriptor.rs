@@ -21,17 +21,9 @@ pub struct Descriptor {
     pub media_type: MediaType,
     pub digest: Digest,
     pub size: u64,
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: Annotations,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,

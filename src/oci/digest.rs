@@ -27,12 +27,8 @@ pub struct Digest {
 
 impl Digest {
     pub fn parse(text: &str) -> Result<Digest> {
-        let refuse = |problem: &str| {
-            Err(Error::invalid(
-                format!("digest `{}`", shown(text.as_bytes())),
-                problem,
-            ))
-        };
+        let refuse =
+            |problem: &str| Err(Error::invalid(format!("digest `{}`", shown(text.as_bytes())), problem));
         if text.len() > DIGEST_BYTES_MAX {
             return Err(Error::Limit {
                 thing: format!("digest `{}…`", shown(&text.as_bytes()[..32])),
@@ -44,36 +40,22 @@ impl Digest {
             return refuse("has no `algorithm:` in front");
         };
         let is_component = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         };
         if !algorithm.split(['+', '.', '_', '-']).all(is_component) {
             return refuse("has an algorithm outside of [a-z0-9] and single separators");
         }
-        if encoded.is_empty()
-            || !encoded
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"=_-".contains(&b))
-        {
+        if encoded.is_empty() || !encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"=_-".contains(&b)) {
             return refuse("has an encoded part outside of [a-zA-Z0-9=_-]+");
         }
         // The registered algorithms are written in lower-case hex of one length.
         if let Some(digits) = hex_digits_of(algorithm) {
-            let is_hex = encoded
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            let is_hex = encoded.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             if encoded.len() != digits || !is_hex {
-                return refuse(&format!(
-                    "is not {digits} lower-case hex digits, as {algorithm} is written"
-                ));
+                return refuse(&format!("is not {digits} lower-case hex digits, as {algorithm} is written"));
             }
         }
-        Ok(Digest {
-            colon: algorithm.len(),
-            text: text.into(),
-        })
+        Ok(Digest { colon: algorithm.len(), text: text.into() })
     }
 
     /// The SHA-256 of `bytes`.
@@ -86,10 +68,7 @@ impl Digest {
     }
 
     fn made(algorithm: &str, hash: &[u8]) -> Digest {
-        Digest {
-            text: format!("{algorithm}:{}", hex(hash)).into(),
-            colon: algorithm.len(),
-        }
+        Digest { text: format!("{algorithm}:{}", hex(hash)).into(), colon: algorithm.len() }
     }
 
     pub fn as_str(&self) -> &str {
@@ -243,8 +222,7 @@ impl<R: Read> Verifier<R> {
 
     /// Reads whatever the consumer has left, so that the whole stream is checked.
     pub fn finish(&mut self) -> Result<()> {
-        io::copy(self, &mut io::sink())
-            .map_err(|err| crate::error::from_stream(&self.thing, err))?;
+        io::copy(self, &mut io::sink()).map_err(|err| crate::error::from_stream(&self.thing, err))?;
         Ok(())
     }
 
@@ -255,12 +233,7 @@ impl<R: Read> Verifier<R> {
 
     fn wrong(&mut self, expected: String, found: String) -> io::Error {
         self.state = State::Wrong;
-        Error::Mismatch {
-            thing: self.thing.clone(),
-            expected,
-            found,
-        }
-        .into()
+        Error::Mismatch { thing: self.thing.clone(), expected, found }.into()
     }
 
     fn check(&mut self) -> io::Result<()> {
@@ -413,13 +386,7 @@ mod tests {
     #[test]
     fn an_unknown_algorithm_is_held_to_its_size() {
         let digest = Digest::parse("x:abc").unwrap();
-        Verifier::new("blob", &digest, 3, &b"any"[..])
-            .finish()
-            .unwrap();
-        assert!(
-            Verifier::new("blob", &digest, 2, &b"any"[..])
-                .finish()
-                .is_err()
-        );
+        Verifier::new("blob", &digest, 3, &b"any"[..]).finish().unwrap();
+        assert!(Verifier::new("blob", &digest, 2, &b"any"[..]).finish().is_err());
     }
 }

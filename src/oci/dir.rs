@@ -57,10 +57,7 @@ impl Dir {
             true if plain == DOCKER_LIST => oci_spec::image::MediaType::ImageIndex.into(),
             true => oci_spec::image::MediaType::ImageManifest.into(),
         };
-        Ok(Dir {
-            folder,
-            root: Root::new(Descriptor::of(media_type, &bytes), Vec::new()),
-        })
+        Ok(Dir { folder, root: Root::new(Descriptor::of(media_type, &bytes), Vec::new()) })
     }
 
     /// Newer versions put the algorithm in front of what is not sha256.
@@ -83,20 +80,14 @@ impl Dir {
 
 fn check_version(folder: &Folder) -> Result<()> {
     let Some(bytes) = files::read_small(folder, VERSION, VERSION_BYTES_MAX)? else {
-        return Err(Error::invalid(
-            folder.place(),
-            "has no file `version`, so it is not a `dir:` of skopeo",
-        ));
+        return Err(Error::invalid(folder.place(), "has no file `version`, so it is not a `dir:` of skopeo"));
     };
     let text = String::from_utf8_lossy(&bytes);
     match text.trim_end().strip_prefix(VERSION_PREFIX) {
         Some(version) if version.starts_with("1.") => Ok(()),
         _ => Err(Error::invalid(
             format!("{VERSION} in {}", folder.place()),
-            format!(
-                "is `{}`, not `{VERSION_PREFIX}1.x`",
-                shown(text.trim_end().as_bytes())
-            ),
+            format!("is `{}`, not `{VERSION_PREFIX}1.x`", shown(text.trim_end().as_bytes())),
         )),
     }
 }
@@ -112,16 +103,11 @@ impl Source for Dir {
                 return Ok(Box::new(reader.take(descriptor.size.saturating_add(1))));
             }
         }
-        Err(Error::not_found(
-            "blob",
-            format!("{} in {}", descriptor.digest, self.folder.place()),
-        ))
+        Err(Error::not_found("blob", format!("{} in {}", descriptor.digest, self.folder.place())))
     }
 
     fn has(&self, descriptor: &Descriptor) -> bool {
-        self.names_of(descriptor)
-            .iter()
-            .any(|name| self.folder.is_there(name))
+        self.names_of(descriptor).iter().any(|name| self.folder.is_there(name))
     }
 }
 
@@ -139,23 +125,15 @@ impl DirSink {
             check_version(&Folder::open(path)?)?;
             // An image that was never finished has no manifest.json and is in nobody's way.
             if !replace && names.iter().any(|name| name == MANIFEST.as_bytes()) {
-                return Err(Error::Exists {
-                    kind: "image",
-                    name: path.display().to_string(),
-                });
+                return Err(Error::Exists { kind: "image", name: path.display().to_string() });
             }
             for name in names.iter().filter(|name| is_ours(name)) {
                 let name = std::str::from_utf8(name).expect("`is_ours` takes ASCII only");
                 fs::remove_file(&path.join(name))?;
             }
         }
-        fs::write_atomic(
-            &path.join(VERSION),
-            format!("{VERSION_PREFIX}1.1\n").as_bytes(),
-        )?;
-        Ok(DirSink {
-            path: path.to_path_buf(),
-        })
+        fs::write_atomic(&path.join(VERSION), format!("{VERSION_PREFIX}1.1\n").as_bytes())?;
+        Ok(DirSink { path: path.to_path_buf() })
     }
 
     fn path_of(&self, digest: &Digest, media_type: Option<&MediaType>) -> PathBuf {
@@ -181,11 +159,9 @@ fn is_ours(name: &[u8]) -> bool {
 
 impl Sink for DirSink {
     fn has(&self, digest: &Digest) -> Result<bool> {
-        let is_file =
-            |path: &Path| Ok(fs::look_no_follow(path)?.is_some_and(|there| there.is_file()));
+        let is_file = |path: &Path| Ok(fs::look_no_follow(path)?.is_some_and(|there| there.is_file()));
         let manifest = oci_spec::image::MediaType::ImageManifest.into();
-        Ok(is_file(&self.path_of(digest, None))?
-            || is_file(&self.path_of(digest, Some(&manifest)))?)
+        Ok(is_file(&self.path_of(digest, None))? || is_file(&self.path_of(digest, Some(&manifest)))?)
     }
 
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()> {
@@ -199,10 +175,7 @@ impl Sink for DirSink {
 
     fn finish(self: Box<Self>, roots: &[Root]) -> Result<()> {
         let [root] = roots else {
-            return Err(Error::Usage(format!(
-                "a `dir:` holds one image or index, not {}",
-                roots.len()
-            )));
+            return Err(Error::Usage(format!("a `dir:` holds one image or index, not {}", roots.len())));
         };
         let from = self.path_of(&root.descriptor.digest, Some(&root.descriptor.media_type));
         fs::rename(&from, &self.path.join(MANIFEST))?;

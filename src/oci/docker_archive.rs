@@ -88,25 +88,17 @@ fn name_roots(layout: &mut Layout<Members>, items: &[Item]) -> Result<bool> {
     for root in &mut roots {
         let mut names = Vec::new();
         let mut ignore = |_: &Descriptor| {};
-        document::walk(
-            layout,
-            &root.descriptor,
-            &mut document::Missing::Told(&mut ignore),
-            &mut |visit| {
-                if let Document::Manifest(manifest) = visit.document
-                    && let Some(item) = wanted.remove(manifest.config.digest.encoded())
-                {
-                    names.extend(item.repo_tags.iter().flatten().cloned());
-                }
-                Ok(())
-            },
-        )
+        document::walk(layout, &root.descriptor, &mut document::Missing::Told(&mut ignore), &mut |visit| {
+            if let Document::Manifest(manifest) = visit.document
+                && let Some(item) = wanted.remove(manifest.config.digest.encoded())
+            {
+                names.extend(item.repo_tags.iter().flatten().cloned());
+            }
+            Ok(())
+        })
         .doing(|| "cannot read the OCI side of the archive".into())?;
         names.retain(|name| {
-            !root
-                .image_names()
-                .iter()
-                .any(|known| known.tagged() == *name || known.full() == *name)
+            !root.image_names().iter().any(|known| known.tagged() == *name || known.full() == *name)
         });
         root.names.splice(0..0, names);
     }
@@ -141,19 +133,11 @@ impl DockerArchive {
             roots: Vec::new(),
         };
         for (at, item) in items.into_iter().enumerate() {
-            let root = archive.image(&item).doing(|| {
-                format!(
-                    "cannot read image {} of {}",
-                    at + 1,
-                    archive.members.place()
-                )
-            })?;
+            let root = archive
+                .image(&item)
+                .doing(|| format!("cannot read image {} of {}", at + 1, archive.members.place()))?;
             // Twice the same image under other tags is one image.
-            match archive
-                .roots
-                .iter_mut()
-                .find(|known| known.descriptor == root.descriptor)
-            {
+            match archive.roots.iter_mut().find(|known| known.descriptor == root.descriptor) {
                 Some(known) => known.names.extend(root.names),
                 None => archive.roots.push(root),
             }
@@ -183,11 +167,8 @@ impl DockerArchive {
                 found: format!("{} in {MANIFEST}", item.layers.len()),
             });
         }
-        let layers = item
-            .layers
-            .iter()
-            .zip(&config.rootfs.diff_ids)
-            .map(|(name, diff_id)| self.layer(name, diff_id));
+        let layers =
+            item.layers.iter().zip(&config.rootfs.diff_ids).map(|(name, diff_id)| self.layer(name, diff_id));
         let manifest = Manifest {
             schema_version: 2,
             media_type: Oci::ImageManifest.into(),
@@ -202,10 +183,7 @@ impl DockerArchive {
         descriptor.platform = Some(config.platform()).filter(|platform| !platform.is_unknown());
         self.made.insert(config_digest, bytes);
         self.made.insert(descriptor.digest.clone(), manifest);
-        Ok(Root::new(
-            descriptor,
-            item.repo_tags.clone().unwrap_or_default(),
-        ))
+        Ok(Root::new(descriptor, item.repo_tags.clone().unwrap_or_default()))
     }
 
     /// A plain tar has its diff id as its digest, unread. Some tools (kaniko, crane) put compressed
@@ -238,10 +216,7 @@ fn hash(thing: &str, mut from: impl Read) -> Result<Digest> {
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; 128 << 10];
     loop {
-        match from
-            .read(&mut buffer)
-            .map_err(|err| crate::error::from_stream(thing, err))?
-        {
+        match from.read(&mut buffer).map_err(|err| crate::error::from_stream(thing, err))? {
             0 => return Ok(Digest::from_sha256(hasher.finalize().into())),
             n => hasher.update(&buffer[..n]),
         }
@@ -264,16 +239,9 @@ impl Source for DockerArchive {
             return Ok(Box::new(std::io::Cursor::new(bytes.clone())));
         }
         let name = self.layers.get(digest).and_then(|at| self.file_of.get(at));
-        match name
-            .map(|name| self.members.open(name))
-            .transpose()?
-            .flatten()
-        {
+        match name.map(|name| self.members.open(name)).transpose()?.flatten() {
             Some((_, reader)) => Ok(Box::new(reader.take(descriptor.size.saturating_add(1)))),
-            None => Err(Error::not_found(
-                "blob",
-                format!("{digest} in {}", self.members.place()),
-            )),
+            None => Err(Error::not_found("blob", format!("{digest} in {}", self.members.place()))),
         }
     }
 
@@ -306,14 +274,8 @@ impl DockerArchiveSink {
     fn item(&self, root: &Root) -> Result<Item> {
         let not_put = |kind, digest: &Digest| Error::not_found(kind, digest.as_str());
         let manifest = &root.descriptor.digest;
-        let config = self
-            .configs
-            .get(manifest)
-            .ok_or_else(|| not_put("manifest", manifest))?;
-        let diff_ids = self
-            .diff_ids
-            .get(config)
-            .ok_or_else(|| not_put("config", config))?;
+        let config = self.configs.get(manifest).ok_or_else(|| not_put("manifest", manifest))?;
+        let diff_ids = self.diff_ids.get(config).ok_or_else(|| not_put("config", config))?;
         if let Some(layer) = diff_ids.iter().find(|layer| !self.known.contains(layer)) {
             return Err(not_put("layer", layer));
         }
@@ -360,30 +322,23 @@ impl Sink for DockerArchiveSink {
                 let bytes = json::read(&thing, verified, json::MANIFEST_BYTES_MAX)?;
                 let manifest = Manifest::parse(&bytes)?;
                 if !manifest.is_image() {
-                    return Err(Error::invalid(
-                        thing,
-                        "is an artifact; a docker-archive holds images only",
-                    ));
+                    return Err(Error::invalid(thing, "is an artifact; a docker-archive holds images only"));
                 }
                 self.configs.insert(digest.clone(), manifest.config.digest);
             }
             Kind::Index => {
                 return Err(Error::Usage(
-                    "a docker-archive holds single images, not an index of several platforms"
-                        .into(),
+                    "a docker-archive holds single images, not an index of several platforms".into(),
                 )
                 .with_hint("choose one by `--platform`, or export to `oci-archive:`"));
             }
             Kind::Config => {
                 let bytes = json::read(&thing, verified, json::CONFIG_BYTES_MAX)?;
                 let config = ImageConfig::parse(&bytes)?;
-                self.output
-                    .file(&config_path(digest), descriptor.size, &mut &bytes[..])?;
+                self.output.file(&config_path(digest), descriptor.size, &mut &bytes[..])?;
                 self.diff_ids.insert(digest.clone(), config.rootfs.diff_ids);
             }
-            _ => self
-                .output
-                .file(&layer_path(digest), descriptor.size, &mut verified)?,
+            _ => self.output.file(&layer_path(digest), descriptor.size, &mut verified)?,
         }
         self.known.insert(digest.clone());
         Ok(())
@@ -396,8 +351,7 @@ impl Sink for DockerArchiveSink {
             .collect::<Result<_>>()
             .doing(|| format!("cannot finish {}", self.output.path().display()))?;
         let list = serde_json::to_vec(&items).expect("strings and lists");
-        self.output
-            .file(MANIFEST, list.len() as u64, &mut &list[..])?;
+        self.output.file(MANIFEST, list.len() as u64, &mut &list[..])?;
         self.output.finish()
     }
 }

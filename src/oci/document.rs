@@ -33,11 +33,7 @@ pub enum Document {
 struct Shape {
     #[serde(default, rename = "schemaVersion")]
     schema_version: Option<serde_json::Number>,
-    #[serde(
-        default,
-        rename = "mediaType",
-        deserialize_with = "json::null_is_default"
-    )]
+    #[serde(default, rename = "mediaType", deserialize_with = "json::null_is_default")]
     media_type: MediaType,
     config: Option<IgnoredAny>,
     layers: Option<IgnoredAny>,
@@ -54,11 +50,7 @@ struct Shape {
 pub fn parse(thing: &str, bytes: &[u8], said: Option<&MediaType>) -> Result<Document> {
     let shape: Shape = json::parse(thing, bytes, json::MANIFEST_BYTES_MAX)?;
     let refuse = |problem: String| Err(Error::invalid(thing, problem));
-    let schema_1 = shape
-        .schema_version
-        .as_ref()
-        .and_then(serde_json::Number::as_u64)
-        == Some(1);
+    let schema_1 = shape.schema_version.as_ref().and_then(serde_json::Number::as_u64) == Some(1);
     let own = shape.media_type.kind();
     let said_kind = said.map_or(Kind::Other, MediaType::kind);
     if (schema_1 && shape.config.is_none())
@@ -70,9 +62,7 @@ pub fn parse(thing: &str, bytes: &[u8], said: Option<&MediaType>) -> Result<Docu
     let is_index = shape.manifests.is_some();
     let is_manifest = shape.config.is_some() || shape.layers.is_some();
     if is_index && is_manifest {
-        return refuse(
-            "has both `manifests` and `layers`, so it could be taken for two things".into(),
-        );
+        return refuse("has both `manifests` and `layers`, so it could be taken for two things".into());
     }
     // An index may be empty and then be without its list (Go's `omitempty`), so a type counts too.
     let kind = match (is_manifest, is_index) {
@@ -83,9 +73,7 @@ pub fn parse(thing: &str, bytes: &[u8], said: Option<&MediaType>) -> Result<Docu
     };
     for (whose, other) in [("its own", own), ("the given", said_kind)] {
         if other != Kind::Other && other != kind {
-            return refuse(format!(
-                "has the fields of one kind, but {whose} media type says another"
-            ));
+            return refuse(format!("has the fields of one kind, but {whose} media type says another"));
         }
     }
     if let Some(said) = said
@@ -94,22 +82,11 @@ pub fn parse(thing: &str, bytes: &[u8], said: Option<&MediaType>) -> Result<Docu
         && said.kind() != Kind::Other
         && said.bare() != shape.media_type.bare()
     {
-        return refuse(format!(
-            "was named as {said}, but calls itself {}",
-            shape.media_type
-        ));
+        return refuse(format!("was named as {said}, but calls itself {}", shape.media_type));
     }
     match kind {
-        Kind::Manifest => Ok(Document::Manifest(json::parse(
-            thing,
-            bytes,
-            json::MANIFEST_BYTES_MAX,
-        )?)),
-        Kind::Index => Ok(Document::Index(json::parse(
-            thing,
-            bytes,
-            json::MANIFEST_BYTES_MAX,
-        )?)),
+        Kind::Manifest => Ok(Document::Manifest(json::parse(thing, bytes, json::MANIFEST_BYTES_MAX)?)),
+        Kind::Index => Ok(Document::Index(json::parse(thing, bytes, json::MANIFEST_BYTES_MAX)?)),
         _ => refuse("is neither an image manifest nor an index".into()),
     }
 }
@@ -123,11 +100,7 @@ pub fn read_blob(
 ) -> Result<Vec<u8>> {
     json::check_size(thing, descriptor.size, bytes_max)?;
     let reader = source.open(descriptor)?;
-    json::read(
-        thing,
-        Verifier::new(thing, &descriptor.digest, descriptor.size, reader),
-        bytes_max,
-    )
+    json::read(thing, Verifier::new(thing, &descriptor.digest, descriptor.size, reader), bytes_max)
 }
 
 /// Reads and checks a manifest or an index, and returns its verbatim bytes beside it.
@@ -166,13 +139,7 @@ pub fn walk(
     missing: &mut Missing<'_>,
     visit: &mut dyn FnMut(Visit<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut walk = Walk {
-        source,
-        missing,
-        visit,
-        seen: HashSet::new(),
-        above: Vec::new(),
-    };
+    let mut walk = Walk { source, missing, visit, seen: HashSet::new(), above: Vec::new() };
     walk.go(root)
 }
 
@@ -216,19 +183,13 @@ impl Walk<'_, '_> {
             return Ok(());
         }
         let (bytes, document) = read(self.source, descriptor)?;
-        (self.visit)(Visit {
-            descriptor,
-            bytes: &bytes,
-            document: &document,
-            level: self.above.len(),
-        })?;
+        (self.visit)(Visit { descriptor, bytes: &bytes, document: &document, level: self.above.len() })?;
         drop(bytes);
         if let Document::Index(index) = document {
             self.above.push(descriptor.digest.clone());
             for child in &index.manifests {
                 if child.media_type.is_document() || child.media_type.is_empty() {
-                    self.go(child)
-                        .doing(|| format!("cannot read index {}", descriptor.digest))?;
+                    self.go(child).doing(|| format!("cannot read index {}", descriptor.digest))?;
                 }
             }
             self.above.pop();
@@ -251,9 +212,7 @@ mod tests {
     const EMPTY: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
     fn config() -> String {
-        format!(
-            r#""config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{EMPTY}","size":2}}"#
-        )
+        format!(r#""config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{EMPTY}","size":2}}"#)
     }
 
     fn check(json: &str, said: Option<&str>, outcome: &str) {
@@ -268,28 +227,13 @@ mod tests {
 
     #[test]
     fn fields_and_types_agree_on_what_it_is() {
-        let manifest = format!(
-            r#"{{"schemaVersion":2,{},"layers":null,"unknown":[{{}}]}}"#,
-            config()
-        );
+        let manifest = format!(r#"{{"schemaVersion":2,{},"layers":null,"unknown":[{{}}]}}"#, config());
         check(&manifest, None, "manifest");
         check(&manifest, Some(OCI_MANIFEST), "manifest");
         check(&manifest, Some("application/vnd.acme"), "manifest");
-        check(
-            &manifest,
-            Some(OCI_INDEX),
-            "the given media type says another",
-        );
-        check(
-            r#"{"schemaVersion":2,"manifests":[]}"#,
-            Some(DOCKER_LIST),
-            "index",
-        );
-        check(
-            &format!(r#"{{"mediaType":"{OCI_INDEX}","manifests":null}}"#),
-            None,
-            "index",
-        );
+        check(&manifest, Some(OCI_INDEX), "the given media type says another");
+        check(r#"{"schemaVersion":2,"manifests":[]}"#, Some(DOCKER_LIST), "index");
+        check(&format!(r#"{{"mediaType":"{OCI_INDEX}","manifests":null}}"#), None, "index");
         check(
             &format!(r#"{{"mediaType":"{OCI_INDEX}","manifests":[]}}"#),
             Some(DOCKER_LIST),
@@ -300,20 +244,12 @@ mod tests {
             None,
             "its own media type says another",
         );
-        check(
-            &format!(r#"{{"manifests":[],{}}}"#, config()),
-            None,
-            "taken for two things",
-        );
+        check(&format!(r#"{{"manifests":[],{}}}"#, config()), None, "taken for two things");
         check(r#"{"schemaVersion":1,"fsLayers":[]}"#, None, "schema 1");
         check(r#"{"schemaVersion":1,"name":"x"}"#, None, "schema 1");
         check("{}", None, "neither");
         check("[]", None, "unexpected content");
-        check(
-            r#"{"schemaVersion":2,"layers":[]}"#,
-            Some(DOCKER_MANIFEST),
-            "missing field `config`",
-        );
+        check(r#"{"schemaVersion":2,"layers":[]}"#, Some(DOCKER_MANIFEST), "missing field `config`");
         check(&manifest.replace("sha256:4", "sha256:../"), None, "digest");
         check(&manifest.replace(":2}", ":-2}"), None, "unexpected content");
     }
@@ -348,10 +284,7 @@ mod tests {
     }
 
     fn index_of(children: &[&Descriptor]) -> String {
-        format!(
-            r#"{{"schemaVersion":2,"manifests":{}}}"#,
-            serde_json::to_string(children).unwrap()
-        )
+        format!(r#"{{"schemaVersion":2,"manifests":{}}}"#, serde_json::to_string(children).unwrap())
     }
 
     #[test]
@@ -360,10 +293,7 @@ mod tests {
         let mut blobs = Blobs::default();
         let own = Digest::parse("x:self").unwrap();
         let size = index_of(&[&Descriptor::new(OCI_INDEX, own.clone(), 100)]).len() as u64;
-        let root = blobs.put(
-            Some(own.clone()),
-            index_of(&[&Descriptor::new(OCI_INDEX, own, size)]),
-        );
+        let root = blobs.put(Some(own.clone()), index_of(&[&Descriptor::new(OCI_INDEX, own, size)]));
         let err = walk(&blobs, &root, &mut Missing::Fails, &mut |_| Ok(())).unwrap_err();
         assert!(err.root().to_string().contains("names itself"), "{err:?}");
     }
@@ -381,10 +311,7 @@ mod tests {
             });
             match level <= INDEX_LEVELS_MAX {
                 true => assert_eq!(visits, level + 1),
-                false => assert!(matches!(
-                    walked.unwrap_err().root(),
-                    Error::Limit { unit: "levels", .. }
-                )),
+                false => assert!(matches!(walked.unwrap_err().root(), Error::Limit { unit: "levels", .. })),
             }
         }
     }
@@ -397,13 +324,7 @@ mod tests {
         assert!(walk(&blobs, &root, &mut Missing::Fails, &mut |_| Ok(())).is_err());
         let mut told = Vec::new();
         let mut tell = |missing: &Descriptor| told.push(missing.digest.clone());
-        walk(
-            &blobs,
-            &root,
-            &mut Missing::Told(&mut tell),
-            &mut |_| Ok(()),
-        )
-        .unwrap();
+        walk(&blobs, &root, &mut Missing::Told(&mut tell), &mut |_| Ok(())).unwrap();
         assert_eq!(told, [absent.digest]);
     }
 
@@ -412,10 +333,7 @@ mod tests {
         let mut blobs = Blobs::default();
         let root = blobs.put(Some(Digest::of(b"other")), index_of(&[]));
         assert!(matches!(read(&blobs, &root), Err(Error::Mismatch { .. })));
-        let huge = Descriptor {
-            size: 100 << 20,
-            ..root
-        };
+        let huge = Descriptor { size: 100 << 20, ..root };
         assert!(matches!(read(&blobs, &huge), Err(Error::Limit { .. })));
     }
 }

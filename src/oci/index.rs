@@ -19,11 +19,7 @@ use std::collections::BTreeMap;
 pub struct Index {
     #[serde(default, deserialize_with = "null_is_default")]
     pub schema_version: u32,
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "MediaType::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "MediaType::is_empty")]
     pub media_type: MediaType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<MediaType>,
@@ -31,11 +27,7 @@ pub struct Index {
     pub manifests: Vec<Descriptor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: Annotations,
 }
 

@@ -30,24 +30,15 @@ pub fn parse<T: DeserializeOwned>(thing: &str, bytes: &[u8], bytes_max: u64) -> 
     }
     check_depth(thing, bytes)?;
     serde_json::from_slice(bytes).map_err(|err| {
-        let what = if err.is_data() {
-            "unexpected content"
-        } else {
-            "not JSON"
-        };
-        Error::invalid(
-            thing,
-            format!("{what}: {}", shown(err.to_string().as_bytes())),
-        )
+        let what = if err.is_data() { "unexpected content" } else { "not JSON" };
+        Error::invalid(thing, format!("{what}: {}", shown(err.to_string().as_bytes())))
     })
 }
 
 /// Reads a whole JSON file, or fails without having read more than its limit.
 pub fn read(thing: &str, from: impl Read, bytes_max: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.take(bytes_max + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|err| crate::error::from_stream(thing, err))?;
+    from.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|err| crate::error::from_stream(thing, err))?;
     if bytes.len() as u64 > bytes_max {
         return Err(too_large(thing, bytes_max));
     }
@@ -63,11 +54,7 @@ pub fn check_size(thing: &str, size: u64, bytes_max: u64) -> Result<()> {
 }
 
 fn too_large(thing: &str, bytes_max: u64) -> Error {
-    Error::Limit {
-        thing: thing.to_owned(),
-        limit: bytes_max,
-        unit: "bytes",
-    }
+    Error::Limit { thing: thing.to_owned(), limit: bytes_max, unit: "bytes" }
 }
 
 fn check_depth(thing: &str, bytes: &[u8]) -> Result<()> {
@@ -133,9 +120,7 @@ where
             let mut list = Vec::new();
             while let Some(element) = elements.next_element()? {
                 if list.len() == LIST_MAX {
-                    return Err(de::Error::custom(format!(
-                        "a list of more than {LIST_MAX} elements"
-                    )));
+                    return Err(de::Error::custom(format!("a list of more than {LIST_MAX} elements")));
                 }
                 list.push(element);
             }
@@ -157,9 +142,7 @@ mod tests {
     }
 
     fn check(json: &str, words: &str) {
-        let err = parse::<Known>("config", json.as_bytes(), 4096)
-            .unwrap_err()
-            .to_string();
+        let err = parse::<Known>("config", json.as_bytes(), 4096).unwrap_err().to_string();
         assert!(err.contains(words), "{err}");
     }
 
@@ -171,10 +154,7 @@ mod tests {
 
     #[test]
     fn what_is_out_of_bounds_is_refused() {
-        check(
-            &format!("{{\"list\":[\"{}\"]}}", "a".repeat(5000)),
-            "config is over the limit of 4096 bytes",
-        );
+        check(&format!("{{\"list\":[\"{}\"]}}", "a".repeat(5000)), "config is over the limit of 4096 bytes");
         check(
             &format!("{{\"new\":{}{}}}", "[".repeat(1000), "]".repeat(1000)),
             "over the limit of 128 levels",
@@ -182,19 +162,13 @@ mod tests {
         check("{\"list\":", "config: not JSON: EOF");
         check("", "not JSON");
         check("[1]", "unexpected content");
-        check(
-            "{\"list\":[\"\u{1b}[2J\"]}",
-            "config: not JSON: control character",
-        );
+        check("{\"list\":[\"\u{1b}[2J\"]}", "config: not JSON: control character");
     }
 
     #[test]
     fn a_file_is_not_read_beyond_its_limit() {
         let mut endless = std::io::repeat(b' ').take(1 << 30);
-        assert!(matches!(
-            read("config", &mut endless, 1000),
-            Err(Error::Limit { limit: 1000, .. })
-        ));
+        assert!(matches!(read("config", &mut endless, 1000), Err(Error::Limit { limit: 1000, .. })));
         assert_eq!(endless.limit(), (1 << 30) - 1001);
     }
 }

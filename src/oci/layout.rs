@@ -60,17 +60,11 @@ impl<F: Files> Layout<F> {
     pub fn of(files: F) -> Result<Layout<F>> {
         check_marker(&files)?;
         let Some(bytes) = files::read_small(&files, INDEX, INDEX_BYTES_MAX)? else {
-            return Err(Error::invalid(
-                files.place(),
-                "is an OCI layout without index.json",
-            ));
+            return Err(Error::invalid(files.place(), "is an OCI layout without index.json"));
         };
         let thing = format!("{INDEX} in {}", files.place());
         let index: Index = json::parse(&thing, &bytes, INDEX_BYTES_MAX)?;
-        Ok(Layout {
-            files,
-            roots: roots_of(index.manifests),
-        })
+        Ok(Layout { files, roots: roots_of(index.manifests) })
     }
 
     /// For archives that keep better names elsewhere.
@@ -86,10 +80,7 @@ fn check_marker(files: &dyn Files) -> Result<()> {
         image_layout_version: String,
     }
     let Some(bytes) = files::read_small(files, MARKER, MARKER_BYTES_MAX)? else {
-        return Err(Error::invalid(
-            files.place(),
-            "is not an OCI layout: it has no file oci-layout",
-        ));
+        return Err(Error::invalid(files.place(), "is not an OCI layout: it has no file oci-layout"));
     };
     let thing = format!("{MARKER} in {}", files.place());
     let marker: Marker = json::parse(&thing, &bytes, MARKER_BYTES_MAX)?;
@@ -97,10 +88,7 @@ fn check_marker(files: &dyn Files) -> Result<()> {
         Some("1") => Ok(()),
         _ => Err(Error::invalid(
             thing,
-            format!(
-                "is of version {}; imgit reads version 1",
-                shown(marker.image_layout_version.as_bytes())
-            ),
+            format!("is of version {}; imgit reads version 1", shown(marker.image_layout_version.as_bytes())),
         )),
     }
 }
@@ -113,10 +101,7 @@ impl<F: Files> Source for Layout<F> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         match self.files.open(&blob_path(&descriptor.digest))? {
             Some((_, reader)) => Ok(Box::new(reader.take(descriptor.size.saturating_add(1)))),
-            None => Err(Error::not_found(
-                "blob",
-                format!("{} in {}", descriptor.digest, self.files.place()),
-            )),
+            None => Err(Error::not_found("blob", format!("{} in {}", descriptor.digest, self.files.place()))),
         }
     }
 
@@ -139,14 +124,9 @@ impl LayoutSink {
         } else if fs::list(path)?.is_empty() {
             fs::write_atomic(&path.join(MARKER), MARKER_JSON.as_bytes())?;
         } else {
-            return Err(Error::invalid(
-                path.display().to_string(),
-                "is neither empty nor an OCI layout",
-            ));
+            return Err(Error::invalid(path.display().to_string(), "is neither empty nor an OCI layout"));
         }
-        Ok(LayoutSink {
-            path: path.to_path_buf(),
-        })
+        Ok(LayoutSink { path: path.to_path_buf() })
     }
 
     /// A symlink in place of `blobs` or `blobs/ALGORITHM` could lead anywhere.
@@ -161,10 +141,7 @@ impl LayoutSink {
                 }
                 Some(there) if there.is_dir() => {}
                 Some(_) => {
-                    return Err(Error::invalid(
-                        folder.display().to_string(),
-                        "is not a folder",
-                    ));
+                    return Err(Error::invalid(folder.display().to_string(), "is not a folder"));
                 }
             }
         }
@@ -174,9 +151,7 @@ impl LayoutSink {
     fn existing_index(&self) -> Result<Value> {
         let folder = Folder::open(&self.path)?;
         match files::read_small(&folder, INDEX, INDEX_BYTES_MAX)? {
-            None => Ok(
-                json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"}),
-            ),
+            None => Ok(json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"})),
             Some(bytes) => {
                 // Checked as an index, kept as it is: fields that we do not know stay.
                 let thing = format!("{INDEX} in {}", self.path.display());
@@ -196,9 +171,7 @@ impl Sink for LayoutSink {
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()> {
         let thing = format!("blob {}", descriptor.digest);
         let mut verified = Verifier::new(&thing, &descriptor.digest, descriptor.size, from);
-        let path = self
-            .blob_folder(&descriptor.digest)?
-            .join(descriptor.digest.encoded());
+        let path = self.blob_folder(&descriptor.digest)?.join(descriptor.digest.encoded());
         let mut file = AtomicFile::create(&path)?;
         copy(&thing, &mut verified, &mut file, &path)?;
         file.finish()
@@ -238,13 +211,7 @@ pub fn index_json(roots: &[Root]) -> String {
 
 /// A name moves to the new image, as skopeo has it; the old image stays if it has other names.
 fn add(entries: &mut Vec<Value>, root: &Root) {
-    let name_of = |entry: &Value| {
-        Some(
-            entry["annotations"][ANNOTATION_REF_NAME]
-                .as_str()?
-                .to_owned(),
-        )
-    };
+    let name_of = |entry: &Value| Some(entry["annotations"][ANNOTATION_REF_NAME].as_str()?.to_owned());
     let mut descriptor = root.descriptor.clone();
     descriptor.annotations = root.annotations.clone();
     descriptor.annotations.remove(ANNOTATION_REF_NAME);
@@ -258,20 +225,13 @@ fn add(entries: &mut Vec<Value>, root: &Root) {
     }
     for name in &root.names {
         let mut named = descriptor.clone();
-        named
-            .annotations
-            .insert(ANNOTATION_REF_NAME.to_owned(), name.clone());
+        named.annotations.insert(ANNOTATION_REF_NAME.to_owned(), name.clone());
         entries.push(json!(named));
     }
 }
 
 /// Copies a stream, telling a fault of the reader from one of the writer.
-pub(super) fn copy(
-    thing: &str,
-    from: &mut dyn Read,
-    to: &mut dyn io::Write,
-    path: &Path,
-) -> Result<u64> {
+pub(super) fn copy(thing: &str, from: &mut dyn Read, to: &mut dyn io::Write, path: &Path) -> Result<u64> {
     let mut buffer = vec![0; 128 << 10];
     let mut count = 0;
     loop {
@@ -281,8 +241,7 @@ pub(super) fn copy(
             Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
             Err(err) => return Err(crate::error::from_stream(thing, err)),
         };
-        to.write_all(&buffer[..n])
-            .map_err(Error::io("write", path))?;
+        to.write_all(&buffer[..n]).map_err(Error::io("write", path))?;
         count += n as u64;
     }
 }

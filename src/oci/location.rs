@@ -63,10 +63,7 @@ const NOT_YET: [(&str, &str); 12] = [
     ),
     ("sif", "Singularity images are not supported"),
     ("ostree", "ostree repositories are not supported"),
-    (
-        "tarball",
-        "is skopeo's word for layers without an image; `tar:` reads a root file system",
-    ),
+    ("tarball", "is skopeo's word for layers without an image; `tar:` reads a root file system"),
     ("disk", "disks are not supported yet"),
     ("raw", "disks are not supported yet"),
     ("qcow2", "disks are not supported yet"),
@@ -78,9 +75,8 @@ const NOT_YET: [(&str, &str); 12] = [
 impl Location {
     /// Reads the words; nothing on disk is looked at.
     pub fn parse(text: &str) -> Result<Location> {
-        let refuse = |problem: &str| {
-            Error::invalid(format!("location `{}`", shown(text.as_bytes())), problem)
-        };
+        let refuse =
+            |problem: &str| Error::invalid(format!("location `{}`", shown(text.as_bytes())), problem);
         if text.is_empty() || text.contains('\0') {
             return Err(refuse("is not a path"));
         }
@@ -88,10 +84,7 @@ impl Location {
             return Ok(Location::Bare(place(text)));
         };
         if let Some((_, why)) = NOT_YET.iter().find(|(name, _)| *name == transport) {
-            return Err(Error::Usage(format!(
-                "cannot use {}: {why}",
-                shown(text.as_bytes())
-            )));
+            return Err(Error::Usage(format!("cannot use {}: {why}", shown(text.as_bytes()))));
         }
         let whole_path = || match rest {
             "" => Err(refuse("has no path")),
@@ -100,24 +93,15 @@ impl Location {
         Ok(match transport {
             "oci" => {
                 let (path, select) = path_and_select(rest, &refuse)?;
-                Location::Oci {
-                    path: path.into(),
-                    select,
-                }
+                Location::Oci { path: path.into(), select }
             }
             "oci-archive" => {
                 let (path, select) = path_and_select(rest, &refuse)?;
-                Location::OciArchive {
-                    place: place(path),
-                    select,
-                }
+                Location::OciArchive { place: place(path), select }
             }
             "docker-archive" => {
                 let (path, select) = path_and_select(rest, &refuse)?;
-                Location::DockerArchive {
-                    place: place(path),
-                    select,
-                }
+                Location::DockerArchive { place: place(path), select }
             }
             "dir" => Location::Dir(whole_path()?.into()),
             "tar" => Location::Tar(place(whole_path()?)),
@@ -132,6 +116,17 @@ impl Location {
             | Location::OciArchive { select, .. }
             | Location::DockerArchive { select, .. } => select,
             _ => &Select::All,
+        }
+    }
+
+    /// Says whether it is `-`: standard input, or output for a sink.
+    pub fn is_standard(&self) -> bool {
+        match self {
+            Location::OciArchive { place, .. } | Location::DockerArchive { place, .. } => {
+                *place == Place::Standard
+            }
+            Location::Tar(place) | Location::Bare(place) => *place == Place::Standard,
+            _ => false,
         }
     }
 
@@ -161,10 +156,7 @@ fn path_and_select<'a>(rest: &'a str, refuse: &dyn Fn(&str) -> Error) -> Result<
             Some(index) => {
                 let is_number = index.bytes().all(|byte| byte.is_ascii_digit());
                 let index = index.parse().ok().filter(|_| is_number);
-                (
-                    path,
-                    Select::Index(index.ok_or_else(|| refuse("has an index that is no number"))?),
-                )
+                (path, Select::Index(index.ok_or_else(|| refuse("has an index that is no number"))?))
             }
             None if !is_ref_name(select) => {
                 return Err(refuse("has a reference of other letters than OCI allows"));
@@ -184,9 +176,7 @@ fn is_ref_name(name: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric();
     !name.is_empty()
         && name.len() <= 1_024
-        && name
-            .bytes()
-            .all(|byte| is_word(byte) || b"-._:@/+".contains(&byte))
+        && name.bytes().all(|byte| is_word(byte) || b"-._:@/+".contains(&byte))
 }
 
 impl FromStr for Location {
@@ -228,15 +218,10 @@ impl fmt::Display for Location {
 /// Says what a folder is.
 pub fn recognise_folder(path: &Path) -> Result<Location> {
     let is_there = |name: &str| {
-        Ok::<bool, Error>(
-            fs::look_no_follow(&path.join(name))?.is_some_and(|there| !there.is_dir()),
-        )
+        Ok::<bool, Error>(fs::look_no_follow(&path.join(name))?.is_some_and(|there| !there.is_dir()))
     };
     if is_there(layout::MARKER)? {
-        return Ok(Location::Oci {
-            path: path.to_path_buf(),
-            select: Select::All,
-        });
+        return Ok(Location::Oci { path: path.to_path_buf(), select: Select::All });
     }
     if is_there(dir::MANIFEST)? && is_there(dir::VERSION)? {
         return Ok(Location::Dir(path.to_path_buf()));
@@ -261,14 +246,8 @@ pub fn recognise_archive(file: &SharedFile, place: Place) -> Result<Location> {
     })?;
     // Docker 25 and later write both; its manifest.json has the better names.
     Ok(match (is_docker, is_oci) {
-        (true, _) => Location::DockerArchive {
-            place,
-            select: Select::All,
-        },
-        (_, true) => Location::OciArchive {
-            place,
-            select: Select::All,
-        },
+        (true, _) => Location::DockerArchive { place, select: Select::All },
+        (_, true) => Location::OciArchive { place, select: Select::All },
         _ => Location::Tar(place),
     })
 }
@@ -300,24 +279,12 @@ mod tests {
     #[test]
     fn the_words_of_containers_transports() {
         check("oci:/a/b", r#"Oci { path: "/a/b", select: All }"#);
-        check(
-            "oci:a:docker.io/library/b:1",
-            r#"Oci { path: "a", select: Name("docker.io/library/b:1") }"#,
-        );
+        check("oci:a:docker.io/library/b:1", r#"Oci { path: "a", select: Name("docker.io/library/b:1") }"#);
         check("oci:a:@2", r#"Oci { path: "a", select: Index(2) }"#);
         check("oci:a:", r#"Oci { path: "a", select: All }"#);
-        check(
-            "oci-archive:a.tar:1",
-            r#"OciArchive { place: Path("a.tar"), select: Name("1") }"#,
-        );
-        check(
-            "docker-archive:a.tar:b:1",
-            r#"DockerArchive { place: Path("a.tar"), select: Name("b:1") }"#,
-        );
-        check(
-            "docker-archive:-",
-            "DockerArchive { place: Standard, select: All }",
-        );
+        check("oci-archive:a.tar:1", r#"OciArchive { place: Path("a.tar"), select: Name("1") }"#);
+        check("docker-archive:a.tar:b:1", r#"DockerArchive { place: Path("a.tar"), select: Name("b:1") }"#);
+        check("docker-archive:-", "DockerArchive { place: Standard, select: All }");
         check("docker-archive:/dev/stdin", r#"Path("/dev/stdin")"#);
         check("dir:a:b", r#"Dir("a:b")"#);
         check("tar:a.tar.gz", r#"Tar(Path("a.tar.gz"))"#);
@@ -326,18 +293,9 @@ mod tests {
         check("docker://debian", "registries are not supported yet");
         check("docker-daemon:debian:12", "`docker save`");
         check("qcow2:a", "disks are not supported yet");
-        for bad in [
-            "",
-            "oci:",
-            "oci::x",
-            "dir:",
-            "tar:",
-            "oci:a:@",
-            "oci:a:@x",
-            "oci:a:@+1",
-            "oci:a:b c",
-            "a\0b",
-        ] {
+        for bad in
+            ["", "oci:", "oci::x", "dir:", "tar:", "oci:a:@", "oci:a:@x", "oci:a:@+1", "oci:a:b c", "a\0b"]
+        {
             assert!(Location::parse(bad).is_err(), "{bad}");
         }
     }

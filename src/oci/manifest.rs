@@ -19,11 +19,7 @@ use std::collections::BTreeMap;
 pub struct Manifest {
     #[serde(default, deserialize_with = "null_is_default")]
     pub schema_version: u32,
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "MediaType::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "MediaType::is_empty")]
     pub media_type: MediaType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<MediaType>,
@@ -32,11 +28,7 @@ pub struct Manifest {
     pub layers: Vec<Descriptor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: Annotations,
 }
 
@@ -45,10 +37,7 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Manifest> {
         match document::parse("manifest", bytes, None)? {
             Document::Manifest(manifest) => Ok(manifest),
-            Document::Index(_) => Err(Error::invalid(
-                "manifest",
-                "is an index of several manifests",
-            )),
+            Document::Index(_) => Err(Error::invalid("manifest", "is an index of several manifests")),
         }
     }
 
@@ -68,8 +57,6 @@ impl Manifest {
 
     /// What kind of artifact it is: OCI image-spec, "Guidelines for Artifact Usage".
     pub fn effective_artifact_type(&self) -> &MediaType {
-        self.artifact_type
-            .as_ref()
-            .unwrap_or(&self.config.media_type)
+        self.artifact_type.as_ref().unwrap_or(&self.config.media_type)
     }
 }

@@ -67,10 +67,7 @@ impl MediaType {
     }
 
     pub fn kind(&self) -> Kind {
-        let layer = |compression, foreign| Kind::Layer {
-            compression,
-            foreign,
-        };
+        let layer = |compression, foreign| Kind::Layer { compression, foreign };
         match Oci::from(self.bare()) {
             Oci::ImageManifest => Kind::Manifest,
             Oci::ImageIndex => Kind::Index,
@@ -125,29 +122,17 @@ mod tests {
 
     #[test]
     fn docker_and_oci_names_mean_the_same_kinds() {
-        let gzip = Kind::Layer {
-            compression: Named::Gzip,
-            foreign: false,
-        };
+        let gzip = Kind::Layer { compression: Named::Gzip, foreign: false };
         for (name, kind) in [
             ("application/vnd.oci.image.manifest.v1+json", Kind::Manifest),
-            (
-                "application/vnd.oci.image.manifest.v1+json; charset=utf-8",
-                Kind::Manifest,
-            ),
+            ("application/vnd.oci.image.manifest.v1+json; charset=utf-8", Kind::Manifest),
             (DOCKER_MANIFEST, Kind::Manifest),
             ("application/vnd.oci.image.index.v1+json", Kind::Index),
             (DOCKER_LIST, Kind::Index),
             (DOCKER_CONFIG, Kind::Config),
             ("application/vnd.oci.image.layer.v1.tar+gzip", gzip),
             (DOCKER_LAYER_GZIP, gzip),
-            (
-                DOCKER_FOREIGN_GZIP,
-                Kind::Layer {
-                    compression: Named::Gzip,
-                    foreign: true,
-                },
-            ),
+            (DOCKER_FOREIGN_GZIP, Kind::Layer { compression: Named::Gzip, foreign: true }),
             (DOCKER_SCHEMA1_SIGNED, Kind::Schema1),
             ("application/vnd.cncf.helm.config.v1+json", Kind::Other),
             ("", Kind::Other),

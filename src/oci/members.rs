@@ -95,16 +95,8 @@ impl Files for Members {
 /// Calls `each` for files and links, up to `members_max` members of any kind; says whether that was all.
 ///
 /// Names that are not UTF-8 are passed over: nobody can ask for them.
-pub fn scan(
-    file: &SharedFile,
-    members_max: usize,
-    each: &mut dyn FnMut(String, Member),
-) -> Result<bool> {
-    let mut scan = Scan {
-        file,
-        at: 0,
-        long: Overrides::default(),
-    };
+pub fn scan(file: &SharedFile, members_max: usize, each: &mut dyn FnMut(String, Member)) -> Result<bool> {
+    let mut scan = Scan { file, at: 0, long: Overrides::default() };
     for _ in 0..members_max {
         match scan.next()? {
             Some(Some((name, member))) => each(name, member),
@@ -118,9 +110,7 @@ pub fn scan(
 /// Says whether the first header is one.
 pub fn begins_as_tar(file: &SharedFile) -> Result<bool> {
     let mut head = Vec::new();
-    file.window(0, BLOCK)
-        .read_to_end(&mut head)
-        .map_err(Error::io("read", file.path()))?;
+    file.window(0, BLOCK).read_to_end(&mut head).map_err(Error::io("read", file.path()))?;
     let header = <[u8; BLOCK as usize]>::try_from(head);
     Ok(header.is_ok_and(|header| header[0] != 0 && checksum_holds(&header)))
 }
@@ -150,10 +140,7 @@ impl Scan<'_> {
 
     fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.file
-            .window(offset, len)
-            .read_to_end(&mut bytes)
-            .map_err(Error::io("read", self.file.path()))?;
+        self.file.window(offset, len).read_to_end(&mut bytes).map_err(Error::io("read", self.file.path()))?;
         if (bytes.len() as u64) < len {
             return Err(self.bad("ends in the middle of a member"));
         }
@@ -175,16 +162,12 @@ impl Scan<'_> {
                 return Err(self.bad("ends in the middle of a header"));
             };
             if !checksum_holds(&header) {
-                let what = if self.at == 0 {
-                    "is not a tar archive"
-                } else {
-                    "has a damaged header"
-                };
+                let what = if self.at == 0 { "is not a tar archive" } else { "has a damaged header" };
                 return Err(self.bad(what));
             }
             let kind = header[156];
-            let in_header = number(&header[124..136])
-                .ok_or_else(|| self.bad("has a size that is no number"))?;
+            let in_header =
+                number(&header[124..136]).ok_or_else(|| self.bad("has a size that is no number"))?;
             // Go: these have no bytes, whatever size they claim.
             let has_no_bytes = matches!(kind, b'1'..=b'6');
             let is_extension = matches!(kind, b'L' | b'K' | b'x' | b'g');
@@ -249,11 +232,8 @@ impl Scan<'_> {
                 b"path" => self.long.name = Some(value.to_vec()),
                 b"linkpath" => self.long.link = Some(value.to_vec()),
                 b"size" => {
-                    let size = std::str::from_utf8(value)
-                        .ok()
-                        .and_then(|text| text.parse().ok());
-                    self.long.size =
-                        Some(size.ok_or_else(|| self.bad("has a size that is no number"))?);
+                    let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                    self.long.size = Some(size.ok_or_else(|| self.bad("has a size that is no number"))?);
                 }
                 _ if key.starts_with(b"GNU.sparse.") => self.long.sparse = true,
                 _ => {}
@@ -295,14 +275,10 @@ impl Scan<'_> {
         if is_file {
             return Ok(Some((name, Member::File { offset, len })));
         }
-        let link = long
-            .link
-            .unwrap_or_else(|| until_nul(&header[157..257]).to_vec());
+        let link = long.link.unwrap_or_else(|| until_nul(&header[157..257]).to_vec());
         // A hard link names a member, a symlink what lies beside it.
         let from = match kind {
-            b'2' if !link.starts_with(b"/") => {
-                path.split().map_or(TreePath::root(), |(folder, _)| folder)
-            }
+            b'2' if !link.starts_with(b"/") => path.split().map_or(TreePath::root(), |(folder, _)| folder),
             _ => TreePath::root(),
         };
         Ok(joined(&from, &link).map(|target| (name, Member::Link(target))))
@@ -333,13 +309,8 @@ fn checksum_holds(header: &[u8; 512]) -> bool {
     let Some(stored) = number(&header[148..156]) else {
         return false;
     };
-    let bytes = header.iter().enumerate().map(|(at, byte)| {
-        if (148..156).contains(&at) {
-            b' '
-        } else {
-            *byte
-        }
-    });
+    let bytes =
+        header.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { b' ' } else { *byte });
     let unsigned: u64 = bytes.clone().map(u64::from).sum();
     let signed: i64 = bytes.map(|byte| i64::from(byte as i8)).sum();
     stored == unsigned || i64::try_from(stored) == Ok(signed)
@@ -352,13 +323,9 @@ fn number(field: &[u8]) -> Option<u64> {
             return None;
         }
         let bytes = std::iter::once(field[0] & 0x3f).chain(field[1..].iter().copied());
-        return bytes.into_iter().try_fold(0u64, |sum, byte| {
-            sum.checked_mul(256)?.checked_add(byte.into())
-        });
+        return bytes.into_iter().try_fold(0u64, |sum, byte| sum.checked_mul(256)?.checked_add(byte.into()));
     }
-    let text = std::str::from_utf8(field)
-        .ok()?
-        .trim_matches(|letter| letter == ' ' || letter == '\0');
+    let text = std::str::from_utf8(field).ok()?.trim_matches(|letter| letter == ' ' || letter == '\0');
     match text {
         "" => Some(0),
         text if text.bytes().all(|byte| byte.is_ascii_digit()) => u64::from_str_radix(text, 8).ok(),
@@ -383,9 +350,7 @@ mod tests {
     fn file(builder: &mut tar::Builder<Vec<u8>>, name: &str, text: &str) {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
-        builder
-            .append_data(&mut header, name, text.as_bytes())
-            .unwrap();
+        builder.append_data(&mut header, name, text.as_bytes()).unwrap();
     }
 
     fn link(builder: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str, target: &str) {
@@ -435,14 +400,10 @@ mod tests {
     #[test]
     fn pax_names_and_sizes_win() {
         let bytes = archive(|tar| {
-            tar.append_pax_extensions([("path", &b"pax/name"[..]), ("comment", b"x")])
-                .unwrap();
+            tar.append_pax_extensions([("path", &b"pax/name"[..]), ("comment", b"x")]).unwrap();
             file(tar, "short", "text");
         });
-        assert_eq!(
-            text(&Members::of(shared(&bytes)).unwrap(), "pax/name").unwrap(),
-            "text"
-        );
+        assert_eq!(text(&Members::of(shared(&bytes)).unwrap(), "pax/name").unwrap(), "text");
     }
 
     #[test]
@@ -468,8 +429,7 @@ mod tests {
             header.set_entry_type(tar::EntryType::GNULongName);
             header.set_size(2 << 20);
             header.set_cksum();
-            tar.append(&header, std::io::repeat(b'a').take(2 << 20))
-                .unwrap();
+            tar.append(&header, std::io::repeat(b'a').take(2 << 20)).unwrap();
         });
         let mut huge = tar::Header::new_gnu();
         huge.set_size(u64::MAX >> 2);

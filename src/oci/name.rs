@@ -34,13 +34,11 @@ pub struct ImageName {
 impl ImageName {
     /// Reads `NAME[:TAG][@DIGEST]`, strictly: a revision's suffix is an error here.
     pub fn parse(text: &str) -> Result<ImageName> {
-        let refuse =
-            |problem: String| Error::invalid(format!("image name `{}`", brief(text)), problem);
+        let refuse = |problem: String| Error::invalid(format!("image name `{}`", brief(text)), problem);
         let (front, digest) = match text.split_once('@') {
-            Some((front, digest)) => (
-                front,
-                Some(Digest::parse(digest).map_err(|err| refuse(err.to_string()))?),
-            ),
+            Some((front, digest)) => {
+                (front, Some(Digest::parse(digest).map_err(|err| refuse(err.to_string()))?))
+            }
             None => (text, None),
         };
         // A colon before the last slash belongs to the port of a host.
@@ -52,11 +50,7 @@ impl ImageName {
         if let Some(tag) = tag {
             check_tag(tag).map_err(&refuse)?;
         }
-        Ok(ImageName {
-            name: familiar(name).to_owned(),
-            tag: tag.map(str::to_owned),
-            digest,
-        })
+        Ok(ImageName { name: familiar(name).to_owned(), tag: tag.map(str::to_owned), digest })
     }
 
     /// The name as Docker shows it, without tag and digest: `debian`, `ghcr.io/acme/app`.
@@ -78,13 +72,8 @@ impl ImageName {
     }
 
     pub fn with_tag(&self, tag: &str) -> Result<ImageName> {
-        check_tag(tag)
-            .map_err(|problem| Error::invalid(format!("tag `{}`", brief(tag)), problem))?;
-        Ok(ImageName {
-            name: self.name.clone(),
-            tag: Some(tag.to_owned()),
-            digest: None,
-        })
+        check_tag(tag).map_err(|problem| Error::invalid(format!("tag `{}`", brief(tag)), problem))?;
+        Ok(ImageName { name: self.name.clone(), tag: Some(tag.to_owned()), digest: None })
     }
 
     /// `NAME:TAG` with the tag always there, as `docker images` and a manifest.json's RepoTags show it.
@@ -108,11 +97,7 @@ impl ImageName {
             (None, Some(_)) => String::new(),
             _ => format!(":{}", self.tag_or_default()),
         };
-        let digest = self
-            .digest
-            .as_ref()
-            .map(|digest| format!("@{digest}"))
-            .unwrap_or_default();
+        let digest = self.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
         format!("{host}/{path}{tag}{digest}")
     }
 
@@ -176,15 +161,8 @@ fn check_tag(tag: &str) -> Result<(), String> {
     if tag.len() > TAG_BYTES_MAX {
         return Err(format!("has a tag of more than {TAG_BYTES_MAX} characters"));
     }
-    if !is_word(tag.as_bytes()[0])
-        || !tag
-            .bytes()
-            .all(|byte| is_word(byte) || b".-".contains(&byte))
-    {
-        return Err(format!(
-            "has a tag `{}` that is not [a-zA-Z0-9_][a-zA-Z0-9._-]*",
-            shown(tag.as_bytes())
-        ));
+    if !is_word(tag.as_bytes()[0]) || !tag.bytes().all(|byte| is_word(byte) || b".-".contains(&byte)) {
+        return Err(format!("has a tag `{}` that is not [a-zA-Z0-9_][a-zA-Z0-9._-]*", shown(tag.as_bytes())));
     }
     Ok(())
 }
@@ -199,10 +177,7 @@ fn check_name(name: &str) -> Result<(), String> {
     let path = match split_host(name) {
         Some((host, path)) => {
             if !is_host(host) {
-                return Err(format!(
-                    "has a host `{}` that is not NAME[:PORT]",
-                    shown(host.as_bytes())
-                ));
+                return Err(format!("has a host `{}` that is not NAME[:PORT]", shown(host.as_bytes())));
             }
             path
         }
@@ -214,11 +189,7 @@ fn check_name(name: &str) -> Result<(), String> {
             // `..` is a range of revisions, and `.` at the front a hidden or a relative path.
             [b'.' | b'-', ..] => "has a part that begins with `.` or `-`",
             _ if part.contains("..") => "contains `..`",
-            bytes
-                if !bytes
-                    .iter()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(byte)) =>
-            {
+            bytes if !bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(byte)) => {
                 "has letters other than a-z, A-Z, 0-9, `.`, `_`, `-`, `+` and `/`"
             }
             _ => continue,
@@ -239,20 +210,14 @@ fn is_host(host: &str) -> bool {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
-    let is_port =
-        |port: &str| port.parse::<u16>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let is_address = match name
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    let is_port = |port: &str| port.parse::<u16>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_address = match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => name.split('.').all(|label| {
             !label.is_empty()
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         }),
     };
     is_address && port.is_none_or(is_port)
@@ -264,10 +229,7 @@ fn familiar(name: &str) -> &str {
         Some(_) => return name,
         None => name,
     };
-    match on_hub
-        .strip_prefix(OFFICIAL)
-        .and_then(|rest| rest.strip_prefix('/'))
-    {
+    match on_hub.strip_prefix(OFFICIAL).and_then(|rest| rest.strip_prefix('/')) {
         // `docker.io/library/library/x` would lose its meaning with both taken off.
         Some(official) if !official.contains('/') => official,
         _ if split_host(on_hub).is_some() => name,
@@ -280,14 +242,11 @@ fn is_registry_part(part: &str) -> bool {
     let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = part.as_bytes();
     let ends_in_words = bytes.first().is_some_and(is_word) && bytes.last().is_some_and(is_word);
-    let separators =
-        part.split(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit());
+    let separators = part.split(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit());
     ends_in_words
-        && separators
-            .filter(|separator| !separator.is_empty())
-            .all(|separator| {
-                matches!(separator, "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-')
-            })
+        && separators.filter(|separator| !separator.is_empty()).all(|separator| {
+            matches!(separator, "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-')
+        })
 }
 
 /// What an error shows of an input of any length.
@@ -310,89 +269,29 @@ mod tests {
         assert_eq!(name.to_string(), familiar, "{text}");
         assert_eq!(name.full(), full, "{text}");
         assert_eq!(ImageName::parse(&name.to_string()).unwrap(), name, "{text}");
-        assert_eq!(
-            ImageName::parse(&name.full()).unwrap().name(),
-            name.name(),
-            "{text}"
-        );
+        assert_eq!(ImageName::parse(&name.full()).unwrap().name(), name.name(), "{text}");
     }
 
     #[test]
     fn names_are_kept_as_docker_shows_them() {
         check("debian", "debian", "docker.io/library/debian:latest");
         check("debian:12", "debian:12", "docker.io/library/debian:12");
-        check(
-            "library/debian",
-            "debian",
-            "docker.io/library/debian:latest",
-        );
-        check(
-            "docker.io/debian",
-            "debian",
-            "docker.io/library/debian:latest",
-        );
-        check(
-            "docker.io/library/debian:12",
-            "debian:12",
-            "docker.io/library/debian:12",
-        );
-        check(
-            "index.docker.io/library/debian",
-            "debian",
-            "docker.io/library/debian:latest",
-        );
-        check(
-            "docker.io/bitnami/nginx",
-            "bitnami/nginx",
-            "docker.io/bitnami/nginx:latest",
-        );
-        check(
-            "ghcr.io/acme/app:v1",
-            "ghcr.io/acme/app:v1",
-            "ghcr.io/acme/app:v1",
-        );
+        check("library/debian", "debian", "docker.io/library/debian:latest");
+        check("docker.io/debian", "debian", "docker.io/library/debian:latest");
+        check("docker.io/library/debian:12", "debian:12", "docker.io/library/debian:12");
+        check("index.docker.io/library/debian", "debian", "docker.io/library/debian:latest");
+        check("docker.io/bitnami/nginx", "bitnami/nginx", "docker.io/bitnami/nginx:latest");
+        check("ghcr.io/acme/app:v1", "ghcr.io/acme/app:v1", "ghcr.io/acme/app:v1");
         check("localhost/app", "localhost/app", "localhost/app:latest");
-        check(
-            "localhost:5000/app",
-            "localhost:5000/app",
-            "localhost:5000/app:latest",
-        );
-        check(
-            "localhost:5000",
-            "localhost:5000",
-            "docker.io/library/localhost:5000",
-        );
+        check("localhost:5000/app", "localhost:5000/app", "localhost:5000/app:latest");
+        check("localhost:5000", "localhost:5000", "docker.io/library/localhost:5000");
         check("[::1]:5000/app:x", "[::1]:5000/app:x", "[::1]:5000/app:x");
-        check(
-            "disks/Win10.qcow2",
-            "disks/Win10.qcow2",
-            "docker.io/disks/Win10.qcow2:latest",
-        );
-        check(
-            "docker.io",
-            "docker.io",
-            "docker.io/library/docker.io:latest",
-        );
-        check(
-            "docker.io/library/library/x",
-            "library/library/x",
-            "docker.io/library/library/x:latest",
-        );
-        check(
-            "docker.io/library",
-            "library",
-            "docker.io/library/library:latest",
-        );
-        check(
-            "docker.io/a.b/c",
-            "docker.io/a.b/c",
-            "docker.io/a.b/c:latest",
-        );
-        check(
-            &format!("web@{DIGEST}"),
-            &format!("web@{DIGEST}"),
-            &format!("docker.io/library/web@{DIGEST}"),
-        );
+        check("disks/Win10.qcow2", "disks/Win10.qcow2", "docker.io/disks/Win10.qcow2:latest");
+        check("docker.io", "docker.io", "docker.io/library/docker.io:latest");
+        check("docker.io/library/library/x", "library/library/x", "docker.io/library/library/x:latest");
+        check("docker.io/library", "library", "docker.io/library/library:latest");
+        check("docker.io/a.b/c", "docker.io/a.b/c", "docker.io/a.b/c:latest");
+        check(&format!("web@{DIGEST}"), &format!("web@{DIGEST}"), &format!("docker.io/library/web@{DIGEST}"));
         check(
             &format!("web:1@{DIGEST}"),
             &format!("web:1@{DIGEST}"),
@@ -453,22 +352,11 @@ mod tests {
 
     #[test]
     fn a_registry_is_stricter() {
-        for good in [
-            "debian",
-            "a/b-c/d__e",
-            "localhost:5000/a--b.c",
-            "Example.com/a",
-        ] {
-            ImageName::parse(good)
-                .unwrap()
-                .check_for_registry()
-                .unwrap();
+        for good in ["debian", "a/b-c/d__e", "localhost:5000/a--b.c", "Example.com/a"] {
+            ImageName::parse(good).unwrap().check_for_registry().unwrap();
         }
         for bad in ["Debian", "a/b_", "a___b", "a+b", "x.io/a._b"] {
-            assert!(
-                ImageName::parse(bad).unwrap().check_for_registry().is_err(),
-                "{bad}"
-            );
+            assert!(ImageName::parse(bad).unwrap().check_for_registry().is_err(), "{bad}");
         }
     }
 

@@ -34,10 +34,7 @@ pub struct Opened {
 
 pub enum Content {
     /// Images in their own form: the ones chosen, and where their blobs are.
-    Images {
-        source: Box<dyn Source>,
-        roots: Vec<Root>,
-    },
+    Images { source: Box<dyn Source>, roots: Vec<Root> },
     /// A root file system as an uncompressed tar.
     Tar(Box<dyn Read + Send>),
     /// A root file system as a folder.
@@ -49,17 +46,13 @@ pub enum Content {
 pub fn open(location: &Location, scratch: &Path) -> Result<Opened> {
     let images = |location: &Location, source: Box<dyn Source>| {
         let roots = location.select().from(source.roots()?)?;
-        Ok(Opened {
-            location: location.clone(),
-            content: Content::Images { source, roots },
-        })
+        Ok(Opened { location: location.clone(), content: Content::Images { source, roots } })
     };
     match location {
         Location::Oci { path, .. } => images(location, Box::new(Layout::open(path)?)),
-        Location::OciArchive { place, .. } => images(
-            location,
-            Box::new(archive::open(seekable(place, scratch)?)?),
-        ),
+        Location::OciArchive { place, .. } => {
+            images(location, Box::new(archive::open(seekable(place, scratch)?)?))
+        }
         Location::DockerArchive { place, .. } => {
             images(location, docker_archive::open(seekable(place, scratch)?)?)
         }
@@ -69,10 +62,7 @@ pub fn open(location: &Location, scratch: &Path) -> Result<Opened> {
             content: Content::Tar(stream::decoded(&place.to_string(), stream_of(place)?)?.1),
         }),
         Location::Directory(path) => match fs::metadata(path)?.is_dir() {
-            true => Ok(Opened {
-                location: location.clone(),
-                content: Content::Directory(path.clone()),
-            }),
+            true => Ok(Opened { location: location.clone(), content: Content::Directory(path.clone()) }),
             false => Err(Error::invalid(location.to_string(), "is not a folder")),
         },
         Location::Bare(place) => open_bare(place, scratch),
@@ -139,10 +129,7 @@ fn stream_of(place: &Place) -> Result<Box<dyn Read + Send>> {
         Place::Path(path) => {
             let file = fs::open(path)?;
             match file.metadata().map_err(Error::io("stat", path))?.is_dir() {
-                true => Err(Error::invalid(
-                    path.display().to_string(),
-                    "is a folder, not an archive",
-                )),
+                true => Err(Error::invalid(path.display().to_string(), "is a folder, not an archive")),
                 false => Ok(Box::new(file)),
             }
         }
@@ -157,10 +144,7 @@ pub fn create(
     standard_output: impl FnOnce() -> Box<dyn std::io::Write + Send>,
 ) -> Result<Box<dyn Sink>> {
     let target = |place: &Place| match place {
-        Place::Path(path) => Target::File {
-            path: path.clone(),
-            replace,
-        },
+        Place::Path(path) => Target::File { path: path.clone(), replace },
         Place::Standard => Target::Stream(standard_output()),
     };
     if let Select::Index(_) = location.select() {
@@ -171,9 +155,7 @@ pub fn create(
     Ok(match location {
         Location::Oci { path, .. } => Box::new(LayoutSink::create(path)?),
         Location::OciArchive { place, .. } => Box::new(OciArchiveSink::create(target(place))?),
-        Location::DockerArchive { place, .. } => {
-            Box::new(DockerArchiveSink::create(target(place))?)
-        }
+        Location::DockerArchive { place, .. } => Box::new(DockerArchiveSink::create(target(place))?),
         Location::Dir(path) => Box::new(DirSink::create(path, replace)?),
         Location::Tar(_) | Location::Directory(_) | Location::Bare(_) => {
             return Err(Error::Usage(format!("cannot write images to {location}"))

@@ -16,11 +16,7 @@ pub struct Platform {
     pub architecture: String,
     #[serde(default, deserialize_with = "null_is_default")]
     pub os: String,
-    #[serde(
-        default,
-        rename = "os.version",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     #[serde(
         default,
@@ -45,17 +41,11 @@ impl Platform {
 
     /// Reads `os/arch[/variant]`, or one of the two alone (`arm64`, `linux`) as containerd does.
     pub fn parse(text: &str) -> Result<Platform> {
-        let refuse = || {
-            Error::invalid(
-                format!("platform `{}`", shown(text.as_bytes())),
-                "is not OS/ARCH[/VARIANT]",
-            )
-        };
+        let refuse =
+            || Error::invalid(format!("platform `{}`", shown(text.as_bytes())), "is not OS/ARCH[/VARIANT]");
         let is_word = |part: &&str| {
             (1..=64).contains(&part.len())
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         };
         let parts: Vec<&str> = text.split('/').collect();
         if parts.len() > 3 || !parts.iter().all(is_word) {
@@ -87,21 +77,12 @@ impl Platform {
         let written = self.variant.as_deref().unwrap_or_default().to_lowercase();
         let (architecture, variant) = match self.architecture.to_lowercase().as_str() {
             "i386" | "i686" | "x86" => ("386".to_owned(), String::new()),
-            "x86_64" | "x86-64" | "amd64" => (
-                "amd64".to_owned(),
-                if written == "v1" {
-                    String::new()
-                } else {
-                    written
-                },
-            ),
+            "x86_64" | "x86-64" | "amd64" => {
+                ("amd64".to_owned(), if written == "v1" { String::new() } else { written })
+            }
             "aarch64" | "arm64" => (
                 "arm64".to_owned(),
-                if matches!(written.as_str(), "8" | "v8") {
-                    String::new()
-                } else {
-                    written
-                },
+                if matches!(written.as_str(), "8" | "v8") { String::new() } else { written },
             ),
             "armhf" => ("arm".to_owned(), "v7".to_owned()),
             "armel" => ("arm".to_owned(), "v6".to_owned()),
@@ -161,15 +142,10 @@ fn is_os(text: &str) -> bool {
 
 fn is_architecture(text: &str) -> bool {
     const KNOWN: [&str; 13] = [
-        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle",
-        "ppc64le", "riscv64", "s390x", "wasm",
+        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64le",
+        "riscv64", "s390x", "wasm",
     ];
-    KNOWN.contains(
-        &Platform::new("linux", text, None)
-            .normalised()
-            .architecture
-            .as_str(),
-    )
+    KNOWN.contains(&Platform::new("linux", text, None).normalised().architecture.as_str())
 }
 
 impl FromStr for Platform {
@@ -181,12 +157,7 @@ impl FromStr for Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}",
-            shown(self.os.as_bytes()),
-            shown(self.architecture.as_bytes())
-        )?;
+        write!(f, "{}/{}", shown(self.os.as_bytes()), shown(self.architecture.as_bytes()))?;
         match &self.variant {
             Some(variant) if !variant.is_empty() => write!(f, "/{}", shown(variant.as_bytes())),
             _ => Ok(()),
@@ -223,9 +194,7 @@ mod tests {
     #[test]
     fn older_variants_serve_newer_machines() {
         let rank = |wanted: &str, offered: &str| {
-            Platform::parse(wanted)
-                .unwrap()
-                .rank(&Platform::parse(offered).unwrap())
+            Platform::parse(wanted).unwrap().rank(&Platform::parse(offered).unwrap())
         };
         assert_eq!(rank("linux/arm64", "linux/arm64/v8"), Some(0));
         assert_eq!(rank("linux/arm", "linux/arm/v6"), Some(1));

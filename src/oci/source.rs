@@ -24,21 +24,13 @@ pub struct Root {
 
 impl Root {
     pub fn new(descriptor: Descriptor, names: Vec<String>) -> Root {
-        Root {
-            descriptor,
-            names,
-            annotations: Annotations::new(),
-        }
+        Root { descriptor, names, annotations: Annotations::new() }
     }
 
     /// The names that say more than a tag.
     pub fn image_names(&self) -> Vec<ImageName> {
         let whole = |name: &&String| name.contains([':', '/']);
-        self.names
-            .iter()
-            .filter(whole)
-            .filter_map(|name| ImageName::parse(name).ok())
-            .collect()
+        self.names.iter().filter(whole).filter_map(|name| ImageName::parse(name).ok()).collect()
     }
 
     fn is_called(&self, wanted: &str) -> bool {
@@ -84,11 +76,7 @@ impl Select {
             Select::Name(name) => {
                 let exact = roots.iter().any(|root| root.names.contains(name));
                 let fits = |root: &Root| {
-                    if exact {
-                        root.names.contains(name)
-                    } else {
-                        root.is_called(name)
-                    }
+                    if exact { root.names.contains(name) } else { root.is_called(name) }
                 };
                 roots.into_iter().filter(fits).collect()
             }
@@ -119,19 +107,10 @@ pub fn roots_of(manifests: Vec<Descriptor>) -> Vec<Root> {
     let mut at: std::collections::HashMap<Digest, usize> = std::collections::HashMap::new();
     for mut descriptor in manifests {
         let annotations = std::mem::take(&mut descriptor.annotations);
-        let name_of = |key: &str| {
-            annotations
-                .get(key)
-                .filter(|name| !name.is_empty())
-                .cloned()
-        };
+        let name_of = |key: &str| annotations.get(key).filter(|name| !name.is_empty()).cloned();
         let names = [name_of(ANNOTATION_IMAGE_NAME), name_of(ANNOTATION_REF_NAME)];
         let index = *at.entry(descriptor.digest.clone()).or_insert_with(|| {
-            roots.push(Root {
-                descriptor,
-                names: Vec::new(),
-                annotations: Annotations::new(),
-            });
+            roots.push(Root { descriptor, names: Vec::new(), annotations: Annotations::new() });
             roots.len() - 1
         });
         let root = &mut roots[index];
@@ -155,52 +134,23 @@ mod tests {
     use super::*;
 
     fn named(content: &str, annotations: &[(&str, &str)]) -> Descriptor {
-        let mut descriptor = Descriptor::of(
-            "application/vnd.oci.image.manifest.v1+json",
-            content.as_bytes(),
-        );
-        descriptor.annotations = annotations
-            .iter()
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect();
+        let mut descriptor = Descriptor::of("application/vnd.oci.image.manifest.v1+json", content.as_bytes());
+        descriptor.annotations =
+            annotations.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         descriptor
     }
 
     #[test]
     fn an_image_with_two_tags_is_one_root() {
         let roots = roots_of(vec![
-            named(
-                "a",
-                &[
-                    (ANNOTATION_REF_NAME, "1"),
-                    (ANNOTATION_IMAGE_NAME, "docker.io/library/web:1"),
-                ],
-            ),
+            named("a", &[(ANNOTATION_REF_NAME, "1"), (ANNOTATION_IMAGE_NAME, "docker.io/library/web:1")]),
             named("b", &[]),
-            named(
-                "a",
-                &[
-                    (ANNOTATION_REF_NAME, "2"),
-                    (ANNOTATION_IMAGE_NAME, "docker.io/library/web:2"),
-                ],
-            ),
+            named("a", &[(ANNOTATION_REF_NAME, "2"), (ANNOTATION_IMAGE_NAME, "docker.io/library/web:2")]),
         ]);
         assert_eq!(roots.len(), 2);
+        assert_eq!(roots[0].names, ["docker.io/library/web:1", "docker.io/library/web:2", "1", "2"]);
         assert_eq!(
-            roots[0].names,
-            [
-                "docker.io/library/web:1",
-                "docker.io/library/web:2",
-                "1",
-                "2"
-            ]
-        );
-        assert_eq!(
-            roots[0]
-                .image_names()
-                .iter()
-                .map(ImageName::to_string)
-                .collect::<Vec<_>>(),
+            roots[0].image_names().iter().map(ImageName::to_string).collect::<Vec<_>>(),
             ["web:1", "web:2"]
         );
     }
@@ -209,27 +159,18 @@ mod tests {
     fn one_of_several_is_chosen_by_name_or_number() {
         let roots = roots_of(vec![
             named("a", &[(ANNOTATION_REF_NAME, "latest")]),
-            named(
-                "b",
-                &[(ANNOTATION_REF_NAME, "docker.io/library/debian:latest")],
-            ),
+            named("b", &[(ANNOTATION_REF_NAME, "docker.io/library/debian:latest")]),
             named("c", &[(ANNOTATION_REF_NAME, "x")]),
             named("d", &[(ANNOTATION_REF_NAME, "x")]),
         ]);
-        let pick = |select: Select| {
-            select
-                .from(roots.clone())
-                .map(|chosen| chosen[0].descriptor.digest.clone())
-        };
+        let pick =
+            |select: Select| select.from(roots.clone()).map(|chosen| chosen[0].descriptor.digest.clone());
         let name = |name: &str| pick(Select::Name(name.into()));
         assert_eq!(name("latest").unwrap(), Digest::of(b"a"));
         assert_eq!(name("debian").unwrap(), Digest::of(b"b"));
         assert_eq!(pick(Select::Index(3)).unwrap(), Digest::of(b"d"));
         assert!(matches!(name("nope"), Err(Error::NotFound { .. })));
-        assert!(matches!(
-            pick(Select::Index(4)),
-            Err(Error::NotFound { .. })
-        ));
+        assert!(matches!(pick(Select::Index(4)), Err(Error::NotFound { .. })));
         assert!(name("x").unwrap_err().to_string().contains("2 images"));
         assert_eq!(Select::All.from(roots.clone()).unwrap().len(), 4);
     }

@@ -43,10 +43,7 @@ pub fn compression_of(thing: &str, head: &[u8]) -> Result<Compression> {
 }
 
 /// Reads the first bytes and gives them back in front of the rest.
-pub fn peek(
-    thing: &str,
-    mut from: Box<dyn Read + Send>,
-) -> Result<(Vec<u8>, Box<dyn Read + Send>)> {
+pub fn peek(thing: &str, mut from: Box<dyn Read + Send>) -> Result<(Vec<u8>, Box<dyn Read + Send>)> {
     let mut head = Vec::new();
     from.by_ref()
         .take(MAGIC_BYTES as u64)
@@ -57,34 +54,23 @@ pub fn peek(
 }
 
 /// Undoes the compression, whichever it is.
-pub fn decoded(
-    thing: &str,
-    from: Box<dyn Read + Send>,
-) -> Result<(Compression, Box<dyn Read + Send>)> {
+pub fn decoded(thing: &str, from: Box<dyn Read + Send>) -> Result<(Compression, Box<dyn Read + Send>)> {
     let (head, from) = peek(thing, from)?;
     let compression = compression_of(thing, &head)?;
     let read = Arc::new(AtomicU64::new(0));
-    let counted = Counted {
-        inner: from,
-        count: read.clone(),
-    };
+    let counted = Counted { inner: from, count: read.clone() };
     let inner: Box<dyn Read + Send> = match compression {
         Compression::None => return Ok((compression, counted.inner)),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(
-            BufReader::with_capacity(128 << 10, counted),
-        )),
+        Compression::Gzip => {
+            Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(128 << 10, counted)))
+        }
         Compression::Zstd => {
             let decoder = zstd::stream::read::Decoder::new(counted)
                 .map_err(|err| crate::error::from_stream(thing, err))?;
             Box::new(decoder)
         }
     };
-    let bounded = Bounded {
-        inner,
-        read,
-        made: 0,
-        thing: thing.to_owned(),
-    };
+    let bounded = Bounded { inner, read, made: 0, thing: thing.to_owned() };
     Ok((compression, Box::new(bounded)))
 }
 
@@ -149,17 +135,9 @@ mod tests {
         assert_eq!(decode(gzip(&text)).unwrap(), (Compression::Gzip, 900));
         let members = [gzip(&text), gzip(b"more")].concat();
         assert_eq!(decode(members).unwrap(), (Compression::Gzip, 904));
-        assert_eq!(
-            decode(zstd::encode_all(&text[..], 1).unwrap()).unwrap(),
-            (Compression::Zstd, 900)
-        );
+        assert_eq!(decode(zstd::encode_all(&text[..], 1).unwrap()).unwrap(), (Compression::Zstd, 900));
         assert_eq!(decode(Vec::new()).unwrap(), (Compression::None, 0));
-        assert!(
-            decode(b"\xfd7zXZ\0..".to_vec())
-                .unwrap_err()
-                .to_string()
-                .contains("xz")
-        );
+        assert!(decode(b"\xfd7zXZ\0..".to_vec()).unwrap_err().to_string().contains("xz"));
         let cut = gzip(&text);
         assert!(decode(cut[..cut.len() - 12].to_vec()).is_err());
     }
@@ -169,15 +147,6 @@ mod tests {
         let zeros = vec![0; 64 << 20];
         let frame = zstd::encode_all(&zeros[..], 1).unwrap();
         let err = decode(frame.repeat(17)).unwrap_err();
-        assert!(
-            matches!(
-                err,
-                Error::Limit {
-                    limit: RATIO_MAX,
-                    ..
-                }
-            ),
-            "{err}"
-        );
+        assert!(matches!(err, Error::Limit { limit: RATIO_MAX, .. }), "{err}");
     }
 }

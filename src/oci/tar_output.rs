@@ -51,20 +51,14 @@ impl TarOutput {
             Target::File { path, replace } => {
                 // Said before the work is done, and again by `finish_new` if it comes meanwhile.
                 if !replace && crate::fs::look_no_follow(&path)?.is_some() {
-                    return Err(Error::Exists {
-                        kind: "file",
-                        name: path.display().to_string(),
-                    });
+                    return Err(Error::Exists { kind: "file", name: path.display().to_string() });
                 }
                 let file = AtomicFile::create(&path)?;
                 (path, Output::File { file, replace })
             }
             Target::Stream(stream) => (PathBuf::from("standard output"), Output::Stream(stream)),
         };
-        Ok(TarOutput {
-            tar: tar::Builder::new(BufWriter::with_capacity(256 << 10, output)),
-            path,
-        })
+        Ok(TarOutput { tar: tar::Builder::new(BufWriter::with_capacity(256 << 10, output)), path })
     }
 
     pub fn path(&self) -> &Path {
@@ -73,36 +67,27 @@ impl TarOutput {
 
     pub fn folder(&mut self, name: &str) -> Result<()> {
         let mut header = header(tar::EntryType::Directory, 0o755, 0);
-        self.tar
-            .append_data(&mut header, name, io::empty())
-            .map_err(Error::io("write", &self.path))
+        self.tar.append_data(&mut header, name, io::empty()).map_err(Error::io("write", &self.path))
     }
 
     /// `from` must give exactly `size` bytes or fail.
     pub fn file(&mut self, name: &str, size: u64, from: &mut dyn Read) -> Result<()> {
         let mut header = header(tar::EntryType::Regular, 0o644, size);
-        self.tar
-            .append_data(&mut header, name, from)
-            .map_err(|err| {
-                // A fault of the reader carries its own name through; the rest is the writer's.
-                match err.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-                    true => crate::error::from_stream(name, err),
-                    false => Error::io("write", &self.path)(err),
-                }
-            })
+        self.tar.append_data(&mut header, name, from).map_err(|err| {
+            // A fault of the reader carries its own name through; the rest is the writer's.
+            match err.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+                true => crate::error::from_stream(name, err),
+                false => Error::io("write", &self.path)(err),
+            }
+        })
     }
 
     pub fn finish(self) -> Result<()> {
         let path = self.path;
         let buffered = self.tar.into_inner().map_err(Error::io("write", &path))?;
-        let output = buffered
-            .into_inner()
-            .map_err(|err| Error::io("write", &path)(err.into_error()))?;
+        let output = buffered.into_inner().map_err(|err| Error::io("write", &path)(err.into_error()))?;
         match output {
-            Output::File {
-                file,
-                replace: true,
-            } => file.finish(),
+            Output::File { file, replace: true } => file.finish(),
             Output::File { file, .. } => file.finish_new(),
             Output::Stream(mut stream) => stream.flush().map_err(Error::io("write", &path)),
         }

@@ -22,9 +22,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 fn testdata(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("testdata")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
 }
 
 /// Every name in an error's story, for tests that look for one of them.
@@ -49,11 +47,9 @@ impl Images {
         let scratch = fs::temp_dir()?;
         let opened = open::open(&Location::parse(location)?, scratch.path())?;
         match opened.content {
-            Content::Images { source, roots } => Ok(Images {
-                took_for: opened.location.to_string(),
-                source,
-                roots,
-            }),
+            Content::Images { source, roots } => {
+                Ok(Images { took_for: opened.location.to_string(), source, roots })
+            }
             _ => Err(Error::invalid(location, "holds no images")),
         }
     }
@@ -67,10 +63,7 @@ impl Images {
     }
 
     fn names(&self) -> Vec<Vec<&str>> {
-        self.roots
-            .iter()
-            .map(|root| root.names.iter().map(String::as_str).collect())
-            .collect()
+        self.roots.iter().map(|root| root.names.iter().map(String::as_str).collect()).collect()
     }
 
     fn copy(&self, to: &str) -> Result<Images> {
@@ -96,65 +89,38 @@ const IMAGES: [&str; 6] = [
 
 #[test]
 fn digests_survive_every_place_that_keeps_manifests() {
-    for fixture in IMAGES
-        .iter()
-        .chain(&["notes-multi.oci.tar", "web-v2.docker.tar"])
-    {
+    for fixture in IMAGES.iter().chain(&["notes-multi.oci.tar", "web-v2.docker.tar"]) {
         let original = Images::fixture(fixture);
         let expected = original.digests().unwrap();
         let folder = fs::temp_dir().unwrap();
         let at = folder.path().display();
         let layout = original.copy(&format!("oci:{at}/layout")).unwrap();
-        let archive = layout
-            .copy(&format!("oci-archive:{at}/archive.tar"))
-            .unwrap();
+        let archive = layout.copy(&format!("oci-archive:{at}/archive.tar")).unwrap();
         let dir = archive.copy(&format!("dir:{at}/dir")).unwrap();
         for copy in [&layout, &archive, &dir] {
-            assert_eq!(
-                copy.digests().unwrap(),
-                expected,
-                "{fixture} in {}",
-                copy.took_for
-            );
+            assert_eq!(copy.digests().unwrap(), expected, "{fixture} in {}", copy.took_for);
         }
         assert_eq!(layout.names(), original.names());
         assert_eq!(archive.names(), original.names());
         // A bare path is taken for what was written there.
-        for (name, shown) in [
-            ("layout", "oci:"),
-            ("archive.tar", "oci-archive:"),
-            ("dir", "dir:"),
-        ] {
+        for (name, shown) in [("layout", "oci:"), ("archive.tar", "oci-archive:"), ("dir", "dir:")] {
             let path = format!("{at}/{name}");
-            assert_eq!(
-                Images::open(&path).unwrap().took_for,
-                format!("{shown}{path}")
-            );
+            assert_eq!(Images::open(&path).unwrap().took_for, format!("{shown}{path}"));
         }
     }
 }
 
 #[test]
 fn a_docker_archive_keeps_configs_and_diff_ids() {
-    for fixture in IMAGES.iter().chain(&[
-        "web-v2.docker.tar",
-        "notes-pair.docker.tar",
-        "notes-docker20.docker.tar",
-    ]) {
+    for fixture in
+        IMAGES.iter().chain(&["web-v2.docker.tar", "notes-pair.docker.tar", "notes-docker20.docker.tar"])
+    {
         let original = Images::fixture(fixture);
         let folder = fs::temp_dir().unwrap();
         let at = folder.path().display();
-        let first = original
-            .copy(&format!("docker-archive:{at}/first.tar"))
-            .unwrap();
-        let second = first
-            .copy(&format!("docker-archive:{at}/second.tar"))
-            .unwrap();
-        assert_eq!(
-            first.digests().unwrap(),
-            second.digests().unwrap(),
-            "{fixture}"
-        );
+        let first = original.copy(&format!("docker-archive:{at}/first.tar")).unwrap();
+        let second = first.copy(&format!("docker-archive:{at}/second.tar")).unwrap();
+        assert_eq!(first.digests().unwrap(), second.digests().unwrap(), "{fixture}");
         let bytes = |name: &str| fs::read_small(&folder.path().join(name), 8 << 20).unwrap();
         assert_eq!(bytes("first.tar"), bytes("second.tar"), "{fixture}");
         let configs = |images: &Images| {
@@ -163,12 +129,8 @@ fn a_docker_archive_keeps_configs_and_diff_ids() {
                 .roots
                 .iter()
                 .map(|root| {
-                    digests[digests
-                        .iter()
-                        .position(|digest| *digest == root.descriptor.digest)
-                        .unwrap()
-                        + 1]
-                    .clone()
+                    digests[digests.iter().position(|digest| *digest == root.descriptor.digest).unwrap() + 1]
+                        .clone()
                 })
                 .collect::<Vec<_>>()
         };
@@ -181,10 +143,7 @@ fn docker_archives_of_all_ages_are_read() {
     let pair = Images::fixture("notes-pair.docker.tar");
     assert_eq!(
         pair.names(),
-        [
-            vec!["example.com/team/notes:1", "example.com/team/notes:first"],
-            vec!["example.com/team/notes:2"],
-        ]
+        [vec!["example.com/team/notes:1", "example.com/team/notes:first"], vec!["example.com/team/notes:2"],]
     );
     // The manifest is made up, so it must be the same on every run and in every version.
     assert_eq!(
@@ -192,10 +151,7 @@ fn docker_archives_of_all_ages_are_read() {
         "sha256:4ee5a402aefd05ffb06a9d9fd609a8446fbb59b6152331a8c5bed326ac5246db"
     );
     let old = Images::fixture("notes-docker20.docker.tar");
-    assert_eq!(
-        old.names(),
-        [vec!["notes:1", "notes:latest"], vec!["team/notes:twice"]]
-    );
+    assert_eq!(old.names(), [vec!["notes:1", "notes:latest"], vec!["team/notes:twice"]]);
     assert_eq!(old.digests().unwrap().len(), 4 + 5);
     let new = Images::fixture("notes-docker28.docker.tar");
     assert_eq!(new.names(), [vec!["docker.io/library/notes:1", "1"]]);
@@ -206,37 +162,20 @@ fn docker_archives_of_all_ages_are_read() {
 fn one_of_several_images_is_chosen_behind_the_path() {
     let pair = testdata("notes-pair.docker.tar");
     let choose = |select: &str| Images::open(&format!("docker-archive:{}{select}", pair.display()));
-    assert_eq!(
-        choose(":example.com/team/notes:2").unwrap().names(),
-        [["example.com/team/notes:2"]]
-    );
-    assert_eq!(
-        choose(":@1").unwrap().names(),
-        [["example.com/team/notes:2"]]
-    );
+    assert_eq!(choose(":example.com/team/notes:2").unwrap().names(), [["example.com/team/notes:2"]]);
+    assert_eq!(choose(":@1").unwrap().names(), [["example.com/team/notes:2"]]);
     assert!(choose(":@2").is_err());
     assert!(choose(":example.com/team/notes").is_err());
     let artifacts = testdata("artifacts.oci");
     let nested = reads_all(&format!("oci:{}:nested", artifacts.display())).unwrap();
     assert!(nested.len() > 3);
-    assert_eq!(
-        reads_all(&format!("oci:{}:empty-index", artifacts.display()))
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(reads_all(&format!("oci:{}:empty-index", artifacts.display())).unwrap().len(), 1);
     let sha512 = Images::open(&format!("oci:{}:sha512", artifacts.display())).unwrap();
     assert_eq!(sha512.roots[0].descriptor.digest.algorithm(), "sha512");
     let folder = fs::temp_dir().unwrap();
     for to in ["oci", "oci-archive", "dir"] {
-        let copy = sha512
-            .copy(&format!("{to}:{}/{to}", folder.path().display()))
-            .unwrap();
-        assert_eq!(
-            copy.digests().unwrap()[1..],
-            sha512.digests().unwrap()[1..],
-            "{to}"
-        );
+        let copy = sha512.copy(&format!("{to}:{}/{to}", folder.path().display())).unwrap();
+        assert_eq!(copy.digests().unwrap()[1..], sha512.digests().unwrap()[1..], "{to}");
     }
 }
 
@@ -246,10 +185,7 @@ fn a_compressed_archive_is_spooled_and_read() {
     let plain = fs::read_small(&testdata("notes-pair.docker.tar"), 1 << 20).unwrap();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&plain).unwrap();
-    for (name, bytes) in [
-        ("a", gzip.finish().unwrap()),
-        ("b", zstd::encode_all(&plain[..], 1).unwrap()),
-    ] {
+    for (name, bytes) in [("a", gzip.finish().unwrap()), ("b", zstd::encode_all(&plain[..], 1).unwrap())] {
         let path = folder.path().join(name);
         fs::write_atomic(&path, &bytes).unwrap();
         assert_eq!(
@@ -271,13 +207,9 @@ fn docker_archive(
         r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
     );
     let config_name = config_name.replace("HEX", Digest::of(config.as_bytes()).encoded());
-    let list = serde_json::json!([{"Config": config_name, "RepoTags": null, "Layers": layers}])
-        .to_string();
+    let list = serde_json::json!([{"Config": config_name, "RepoTags": null, "Layers": layers}]).to_string();
     let mut tar = tar::Builder::new(Vec::new());
-    let own = [
-        (&config_name[..], config.as_bytes()),
-        ("manifest.json", list.as_bytes()),
-    ];
+    let own = [(&config_name[..], config.as_bytes()), ("manifest.json", list.as_bytes())];
     for (name, bytes) in members.iter().chain(&own) {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
@@ -319,45 +251,18 @@ fn what_a_docker_archive_says_is_held_against_it() {
     };
     check("HEX.json", &diff_id, &["l.tar"], "fine");
     check("config.json", &diff_id, &["./l.tar"], "fine");
-    check(
-        "HEX.json",
-        &Digest::of(b"other"),
-        &["l.tar"],
-        "blob: expected sha256:",
-    );
-    check(
-        "HEX.json",
-        &diff_id,
-        &["none.tar"],
-        "layer none.tar not found",
-    );
-    check(
-        "HEX.json",
-        &diff_id,
-        &["../l.tar"],
-        "points outside its root",
-    );
-    check(
-        "HEX.json",
-        &diff_id,
-        &[],
-        "expected 1 as in the config, found 0 in manifest.json",
-    );
-    check(
-        &format!("{}.json", diff_id.encoded()),
-        &diff_id,
-        &["l.tar"],
-        "config ",
-    );
+    check("HEX.json", &Digest::of(b"other"), &["l.tar"], "blob: expected sha256:");
+    check("HEX.json", &diff_id, &["none.tar"], "layer none.tar not found");
+    check("HEX.json", &diff_id, &["../l.tar"], "points outside its root");
+    check("HEX.json", &diff_id, &[], "expected 1 as in the config, found 0 in manifest.json");
+    check(&format!("{}.json", diff_id.encoded()), &diff_id, &["l.tar"], "config ");
 }
 
 /// A layout of one image, to be damaged.
 fn layout() -> (TempDir, String) {
     let folder = fs::temp_dir().unwrap();
     let path = format!("{}/layout", folder.path().display());
-    Images::fixture("notes-buildah.oci.tar")
-        .copy(&format!("oci:{path}"))
-        .unwrap();
+    Images::fixture("notes-buildah.oci.tar").copy(&format!("oci:{path}")).unwrap();
     (folder, path)
 }
 
@@ -369,8 +274,7 @@ fn damaged(damage: impl FnOnce(&Path), words: &str) {
 }
 
 const LAYER: &str = "blobs/sha256/6d071f5ca6508c534421414778a5bdd4ce0f3c5debe46db08b4632eb3b5640f7";
-const MANIFEST: &str =
-    "blobs/sha256/f6f72c2480e7fc4a7cf3acecab4a5151212d8c875339142f0f24bde31e1b40db";
+const MANIFEST: &str = "blobs/sha256/f6f72c2480e7fc4a7cf3acecab4a5151212d8c875339142f0f24bde31e1b40db";
 
 #[test]
 fn a_damaged_layout_is_an_error_that_names_the_damage() {
@@ -386,29 +290,14 @@ fn a_damaged_layout_is_an_error_that_names_the_damage() {
     let grow = |name: &'static str, len: u64| {
         move |root: &Path| fs::create(&root.join(name)).unwrap().set_len(len).unwrap()
     };
-    damaged(
-        |root| fs::remove_file(&root.join(LAYER)).unwrap(),
-        "not found",
-    );
-    damaged(
-        |root| fs::remove_file(&root.join("oci-layout")).unwrap(),
-        "not an OCI layout",
-    );
-    damaged(
-        |root| fs::remove_file(&root.join("index.json")).unwrap(),
-        "without index.json",
-    );
-    damaged(
-        write("oci-layout", r#"{"imageLayoutVersion":"2.0.0"}"#.into()),
-        "reads version 1",
-    );
+    damaged(|root| fs::remove_file(&root.join(LAYER)).unwrap(), "not found");
+    damaged(|root| fs::remove_file(&root.join("oci-layout")).unwrap(), "not an OCI layout");
+    damaged(|root| fs::remove_file(&root.join("index.json")).unwrap(), "without index.json");
+    damaged(write("oci-layout", r#"{"imageLayoutVersion":"2.0.0"}"#.into()), "reads version 1");
     damaged(write("oci-layout", "{}".into()), "imageLayoutVersion");
     damaged(write("index.json", "{".into()), "not JSON");
     damaged(
-        write(
-            "index.json",
-            format!(r#"{{"x":{}{}}}"#, "[".repeat(1000), "]".repeat(1000)),
-        ),
+        write("index.json", format!(r#"{{"x":{}{}}}"#, "[".repeat(1000), "]".repeat(1000))),
         "128 levels",
     );
     damaged(grow("index.json", 100 << 20), "limit of 16777216 bytes");
@@ -416,19 +305,10 @@ fn a_damaged_layout_is_an_error_that_names_the_damage() {
     damaged(grow(LAYER, 1 << 40), "found more");
     damaged(write(MANIFEST, "{}".into()), "found 2 bytes");
     damaged(
-        write(
-            "index.json",
-            r#"{"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}"#.into(),
-        ),
+        write("index.json", r#"{"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}"#.into()),
         "digest",
     );
-    damaged(
-        write(
-            "index.json",
-            r#"{"manifests":[{"digest":"a:../x","size":1}]}"#.into(),
-        ),
-        "digest",
-    );
+    damaged(write("index.json", r#"{"manifests":[{"digest":"a:../x","size":1}]}"#.into()), "digest");
     damaged(link(LAYER, "../../../secret"), "leads out of its folder");
     damaged(link(LAYER, "/etc/passwd"), "leads out of its folder");
     damaged(link(LAYER, "."), "not a regular file");
@@ -442,11 +322,7 @@ fn damaged_archives_fail_and_never_panic() {
     let path = scratch.path().join("damaged.tar");
     // Not synced, for there are hundreds of them.
     let write = |bytes: &[u8]| fs::create(&path).unwrap().write_all(bytes).unwrap();
-    for fixture in [
-        "notes-docker28.docker.tar",
-        "notes-docker20.docker.tar",
-        "notes-buildah.oci.tar",
-    ] {
+    for fixture in ["notes-docker28.docker.tar", "notes-docker20.docker.tar", "notes-buildah.oci.tar"] {
         let good = fs::read_small(&testdata(fixture), 1 << 20).unwrap();
         let whole = Images::fixture(fixture).digests().unwrap();
         let last_member = good.iter().rposition(|byte| *byte != 0).unwrap();
@@ -456,9 +332,7 @@ fn damaged_archives_fail_and_never_panic() {
         }
         let mut place = 1usize;
         for round in 0..200 {
-            place = place
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let mut bad = good.clone();
             let at = (place >> 20) % bad.len();
             bad[at] ^= 1 << (round % 8);
@@ -490,10 +364,7 @@ fn what_is_no_image_is_said_so() {
     assert!(reads_all("dir:/nonexistent").is_err());
     assert!(reads_all(&format!("oci-archive:{}", folder.path().display())).is_err());
     let plain = Location::parse(folder.path().to_str().unwrap()).unwrap();
-    assert!(matches!(
-        open::open(&plain, folder.path()).unwrap().content,
-        Content::Directory(_)
-    ));
+    assert!(matches!(open::open(&plain, folder.path()).unwrap().content, Content::Directory(_)));
 }
 
 #[test]
@@ -514,24 +385,15 @@ fn a_name_in_a_layout_moves_and_the_rest_stays() {
     fs::write_atomic(&index, text.replacen('{', r#"{"acme":[1],"#, 1).as_bytes()).unwrap();
     put("notes-zstd.oci", &["two", "three"]);
     put("notes-zstd.oci", &["two"]);
-    assert_eq!(
-        Images::open(&to).unwrap().names(),
-        [vec!["localhost/notes:1"], vec!["three", "two"]]
-    );
+    assert_eq!(Images::open(&to).unwrap().names(), [vec!["localhost/notes:1"], vec!["three", "two"]]);
     put("notes-chunked.oci", &["two"]);
     put("notes-chunked.oci", &[]);
-    assert_eq!(
-        Images::open(&to).unwrap().names(),
-        [vec!["localhost/notes:1"], vec!["three"], vec!["two"]]
-    );
+    assert_eq!(Images::open(&to).unwrap().names(), [vec!["localhost/notes:1"], vec!["three"], vec!["two"]]);
     put("notes.dir", &[]);
     put("notes.dir", &[]);
     assert_eq!(Images::open(&to).unwrap().names().last().unwrap().len(), 0);
     put("notes.dir", &["localhost/notes:1"]);
-    assert_eq!(
-        Images::open(&to).unwrap().names(),
-        [vec!["three"], vec!["two"], vec!["localhost/notes:1"]]
-    );
+    assert_eq!(Images::open(&to).unwrap().names(), [vec!["three"], vec!["two"], vec!["localhost/notes:1"]]);
     let text = String::from_utf8(fs::read_small(&index, 4096).unwrap()).unwrap();
     assert!(text.contains(r#""acme":[1]"#), "{text}");
     reads_all(&to).unwrap();
@@ -562,22 +424,10 @@ fn a_sink_takes_no_wrong_bytes_and_leaves_no_trace_of_them() {
             true => Vec::new(),
             false => fs::list(Path::new(&at(name))).unwrap(),
         };
-        assert_eq!(
-            names,
-            left.iter()
-                .map(|name| name.as_bytes().to_vec())
-                .collect::<Vec<_>>()
-        );
-        assert_eq!(
-            fs::look(Path::new(&at(name))).unwrap().is_some(),
-            !left.is_empty()
-        );
+        assert_eq!(names, left.iter().map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>());
+        assert_eq!(fs::look(Path::new(&at(name))).unwrap().is_some(), !left.is_empty());
     }
-    assert!(
-        fs::list(&folder.path().join("L/blobs/sha256"))
-            .unwrap()
-            .is_empty()
-    );
+    assert!(fs::list(&folder.path().join("L/blobs/sha256")).unwrap().is_empty());
 }
 
 #[test]
@@ -598,12 +448,7 @@ fn nothing_of_the_persons_is_written_over() {
         "oci-archive:home",
     ] {
         let (transport, name) = to.split_once(':').unwrap();
-        assert!(
-            images
-                .copy(&format!("{transport}:{}", at(name).display()))
-                .is_err(),
-            "{to}"
-        );
+        assert!(images.copy(&format!("{transport}:{}", at(name).display())).is_err(), "{to}");
     }
     assert_eq!(fs::list(&at("home")).unwrap(), [b"mine"]);
     assert_eq!(fs::read_small(&at("file"), 9).unwrap(), b"mine");
@@ -611,20 +456,14 @@ fn nothing_of_the_persons_is_written_over() {
     fs::create_dir_all(&at("trap")).unwrap();
     fs::write_atomic(&at("trap/oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     symlink(at("home"), at("trap/blobs")).unwrap();
-    let err = images
-        .copy(&format!("oci:{}", at("trap").display()))
-        .err()
-        .unwrap();
+    let err = images.copy(&format!("oci:{}", at("trap").display())).err().unwrap();
     assert!(story(&err).contains("is not a folder"), "{}", story(&err));
     // With leave, an old archive and an old `dir:` are replaced.
     for to in ["oci-archive:old.tar", "dir:old"] {
         let (transport, name) = to.split_once(':').unwrap();
         let to = format!("{transport}:{}", at(name).display());
         images.copy(&to).unwrap();
-        assert!(matches!(
-            images.copy(&to).err().unwrap().root(),
-            Error::Exists { .. }
-        ));
+        assert!(matches!(images.copy(&to).err().unwrap().root(), Error::Exists { .. }));
         let other = Images::fixture("notes-zstd.oci");
         let sink = open::create(&Location::parse(&to).unwrap(), true, || unreachable!()).unwrap();
         copying::copy(&*other.source, &other.roots, sink).unwrap();
@@ -636,10 +475,8 @@ fn nothing_of_the_persons_is_written_over() {
 #[test]
 fn a_docker_archive_takes_images_only() {
     let artifacts = testdata("artifacts.oci");
-    for (reference, words) in [
-        ("sbom", "is an artifact"),
-        ("platforms", "not an index of several platforms"),
-    ] {
+    for (reference, words) in [("sbom", "is an artifact"), ("platforms", "not an index of several platforms")]
+    {
         let images = Images::open(&format!("oci:{}:{reference}", artifacts.display())).unwrap();
         let document = &images.roots[0].descriptor;
         let target = Target::Stream(Box::new(std::io::sink()));

@@ -55,11 +55,7 @@ pub struct BlobWriter {
 
 impl BlobWriter {
     pub(super) fn new(store: Store, blobs: SharedBlobs) -> BlobWriter {
-        BlobWriter {
-            store,
-            blobs,
-            len: None,
-        }
+        BlobWriter { store, blobs, len: None }
     }
 
     /// Appends to the blob, beginning one if none is begun.

@@ -33,11 +33,7 @@ impl<'a> Take<'a> {
     }
 
     pub fn damaged(&self, expected: impl Into<String>, found: impl Into<String>) -> Error {
-        Error::Corrupt {
-            thing: self.thing.to_owned(),
-            expected: expected.into(),
-            found: found.into(),
-        }
+        Error::Corrupt { thing: self.thing.to_owned(), expected: expected.into(), found: found.into() }
     }
 
     pub fn slice(&mut self, len: usize) -> Result<&'a [u8]> {

@@ -54,11 +54,7 @@ impl Default for PackConfig {
 
 impl Default for Config {
     fn default() -> Config {
-        Config {
-            format: FORMAT,
-            features: Features::default(),
-            pack: PackConfig::default(),
-        }
+        Config { format: FORMAT, features: Features::default(), pack: PackConfig::default() }
     }
 }
 
@@ -68,9 +64,7 @@ impl Config {
         let path = backend.place().join(CONFIG_NAME);
         let bytes = match read_small(backend, CONFIG_NAME, CONFIG_BYTES_MAX) {
             Err(Error::NotFound { .. }) => {
-                return Err(Error::NoStore {
-                    path: backend.place().into(),
-                });
+                return Err(Error::NoStore { path: backend.place().into() });
             }
             other => other?,
         };
@@ -82,7 +76,8 @@ impl Config {
             return Err(newer(backend, format.format.to_string()));
         }
         let config: Config = toml::from_str(&text).map_err(|err| invalid(err.message().to_owned()))?;
-        let unknown = config.features.incompatible.iter().find(|name| !KNOWN_INCOMPATIBLE.contains(&&name[..]));
+        let unknown =
+            config.features.incompatible.iter().find(|name| !KNOWN_INCOMPATIBLE.contains(&&name[..]));
         match unknown {
             Some(name) => Err(newer(backend, format!("{FORMAT} with `{name}`"))),
             None => Ok(config),
@@ -112,11 +107,7 @@ struct Format {
 
 /// The error for a store that is beyond this imgit.
 pub fn newer(backend: &dyn Backend, found: String) -> Error {
-    Error::NewerFormat {
-        path: backend.place().into(),
-        found,
-        known: FORMAT.to_string(),
-    }
+    Error::NewerFormat { path: backend.place().into(), found, known: FORMAT.to_string() }
 }
 
 #[cfg(test)]
@@ -139,7 +130,10 @@ mod tests {
     #[test]
     fn a_newer_format_is_told_apart_from_damage() {
         assert!(matches!(check("format = 2\nfeatures = 7"), Err(Error::NewerFormat { .. })));
-        assert!(matches!(check("format = 1\n[features]\nincompatible = ['x']"), Err(Error::NewerFormat { .. })));
+        assert!(matches!(
+            check("format = 1\n[features]\nincompatible = ['x']"),
+            Err(Error::NewerFormat { .. })
+        ));
         let readable = check("format = 1\n[features]\nread-only = ['x']\ncompatible = ['y']").unwrap();
         assert_eq!(readable.read_only_because(), Some("x"));
         for damage in ["", "format = 'one'", "form", "\u{0}"] {

@@ -76,11 +76,7 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> OpenOptions {
-        OpenOptions {
-            lock_timeout: Duration::from_secs(30),
-            read_only: false,
-            command: "imgit".to_owned(),
-        }
+        OpenOptions { lock_timeout: Duration::from_secs(30), read_only: false, command: "imgit".to_owned() }
     }
 }
 
@@ -113,10 +109,7 @@ impl Store {
         // Two who create at once: the second finds the first one's store.
         let commit = inner.lock_commit()?;
         if inner.backend.exists(CONFIG_NAME)? {
-            return Err(Error::Exists {
-                kind: "store",
-                name: inner.backend.place().display().to_string(),
-            });
+            return Err(Error::Exists { kind: "store", name: inner.backend.place().display().to_string() });
         }
         // The index first: a store is one once it has its configuration, and then it is whole.
         index::rebuild::rebuild(&*inner.backend, &inner.packs, inner.timeout)?;
@@ -216,10 +209,7 @@ impl Store {
 
     /// The contents of the store for those who know them by id only.
     pub fn contents(&self) -> Contents {
-        Contents {
-            store: self.clone(),
-            located: Mutex::default(),
-        }
+        Contents { store: self.clone(), located: Mutex::default() }
     }
 }
 

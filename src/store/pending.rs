@@ -55,11 +55,7 @@ impl Pending {
         self.ids.iter().zip(&self.rows).map(move |(id, (sha1, end))| {
             let bytes = &self.buffer[start..*end];
             start = *end;
-            PendingContent {
-                id: *id,
-                sha1: *sha1,
-                bytes,
-            }
+            PendingContent { id: *id, sha1: *sha1, bytes }
         })
     }
 

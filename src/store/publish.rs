@@ -58,15 +58,8 @@ pub struct Published {
 
 impl Inner {
     pub fn publish(&self, publication: Publication) -> Result<Published> {
-        let Publication {
-            mut main,
-            companions,
-            moves,
-            mut records,
-            replaces,
-            dead,
-            mut manifests,
-        } = publication;
+        let Publication { mut main, companions, moves, mut records, replaces, dead, mut manifests } =
+            publication;
         // All frames are durable already. Cut here or anywhere before the rename of the main
         // pack: drafts in tmp/, which nobody names.
         let commit = self.lock_commit()?;
@@ -103,7 +96,8 @@ impl Inner {
         // The names, the main pack's last: with it the transaction has happened. Cut after it,
         // recovery replays the packs into the index.
         let named = sealed.iter_mut().try_for_each(SealedPack::publish);
-        let indexed = named.and_then(|()| index_packs(database, txn, &sealed, &replaces, &dead, &mut *manifests));
+        let indexed =
+            named.and_then(|()| index_packs(database, txn, &sealed, &replaces, &dead, &mut *manifests));
         if let Err(err) = indexed {
             self.undo(&ids, err)?;
         }
@@ -115,12 +109,7 @@ impl Inner {
         if delete.iter().try_for_each(|id| self.backend.delete(&pack_name(id))).is_ok() {
             self.clear_intent();
         }
-        Ok(Published {
-            sequence,
-            packs: ids,
-            moves,
-            bytes: sealed.iter().map(|pack| pack.len).sum(),
-        })
+        Ok(Published { sequence, packs: ids, moves, bytes: sealed.iter().map(|pack| pack.len).sum() })
     }
 
     /// Opens the index for writing, rebuilding it if it must be; the commit lock is held.

@@ -35,7 +35,8 @@ pub struct Intent {
 
 impl Intent {
     fn to_text(&self) -> String {
-        let lines = |word: &str, ids: &[PackId]| ids.iter().map(|id| format!("{word} {id}\n")).collect::<String>();
+        let lines =
+            |word: &str, ids: &[PackId]| ids.iter().map(|id| format!("{word} {id}\n")).collect::<String>();
         let main = self.main.as_slice();
         lines("main", main) + &lines("with", &self.companions) + &lines("delete", &self.delete) + "end\n"
     }
@@ -120,31 +121,32 @@ impl Inner {
 
     /// Makes a published transaction known to the index.
     fn replay(&self, main: &PackId, intent: &Intent) -> Result<()> {
-        let replayed = index::open_write(&*self.backend, index::INDEX_NAME, false, self.timeout).and_then(|database| {
-            guarded("replay", || {
-                let txn = database.begin_write().map_err(fault("replay"))?;
-                if apply::has_pack(&txn, main)? {
-                    return Ok(());
-                }
-                // Companions first, as at the commit, so that ordinals come out the same.
-                for id in intent.companions.iter().chain([main]) {
-                    let footer = self.packs.footer(id)?;
-                    if !footer.replaces.is_empty() {
-                        // What a sweep did to the rows is not told pack by pack.
-                        return Err(Error::Index {
-                            doing: "replay",
-                            source: "collection was interrupted".into(),
-                        });
+        let replayed =
+            index::open_write(&*self.backend, index::INDEX_NAME, false, self.timeout).and_then(|database| {
+                guarded("replay", || {
+                    let txn = database.begin_write().map_err(fault("replay"))?;
+                    if apply::has_pack(&txn, main)? {
+                        return Ok(());
                     }
-                    let manifests = rebuild::read_manifests(&self.packs, id, &footer)?;
-                    let len = self.packs.pack(id)?.len();
-                    apply::add_pack(&txn, id, &footer, len, &mut rebuild::give_manifests(&manifests))?;
-                    apply::add_own_segment(&txn, &footer)?;
-                }
-                txn.commit().map_err(fault("replay"))?;
-                database.close().map_err(fault("replay"))
-            })
-        });
+                    // Companions first, as at the commit, so that ordinals come out the same.
+                    for id in intent.companions.iter().chain([main]) {
+                        let footer = self.packs.footer(id)?;
+                        if !footer.replaces.is_empty() {
+                            // What a sweep did to the rows is not told pack by pack.
+                            return Err(Error::Index {
+                                doing: "replay",
+                                source: "collection was interrupted".into(),
+                            });
+                        }
+                        let manifests = rebuild::read_manifests(&self.packs, id, &footer)?;
+                        let len = self.packs.pack(id)?.len();
+                        apply::add_pack(&txn, id, &footer, len, &mut rebuild::give_manifests(&manifests))?;
+                        apply::add_own_segment(&txn, &footer)?;
+                    }
+                    txn.commit().map_err(fault("replay"))?;
+                    database.close().map_err(fault("replay"))
+                })
+            });
         match replayed {
             Err(err) if index::is_damage(&err) => self.rebuild_locked().map(drop),
             other => other,
@@ -159,18 +161,19 @@ impl Inner {
         let commit = self.lock_commit()?;
         // Somebody else may have done it while we waited; or the last writer died before it
         // closed the index, which redb repairs by itself.
-        let sound = index::open_write(&*self.backend, index::INDEX_NAME, false, self.timeout).and_then(|database| {
-            guarded("check", || {
-                let txn = database.begin_read().map_err(fault("check"))?;
-                let numbers = txn.open_table(index::tables::NUMBERS).map_err(fault("check"))?;
-                let version = numbers.get(index::tables::VERSION).map_err(fault("check"))?;
-                let version = version.map(|row| row.value());
-                drop(numbers);
-                drop(txn);
-                database.close().map_err(fault("check"))?;
-                Ok(version == Some(index::tables::INDEX_VERSION))
-            })
-        });
+        let sound =
+            index::open_write(&*self.backend, index::INDEX_NAME, false, self.timeout).and_then(|database| {
+                guarded("check", || {
+                    let txn = database.begin_read().map_err(fault("check"))?;
+                    let numbers = txn.open_table(index::tables::NUMBERS).map_err(fault("check"))?;
+                    let version = numbers.get(index::tables::VERSION).map_err(fault("check"))?;
+                    let version = version.map(|row| row.value());
+                    drop(numbers);
+                    drop(txn);
+                    database.close().map_err(fault("check"))?;
+                    Ok(version == Some(index::tables::INDEX_VERSION))
+                })
+            });
         match sound {
             Ok(true) => self.recover(&*commit),
             _ => {

@@ -365,19 +365,12 @@ pub(super) fn check_hash(noun: &str, key: &Hash, bytes: &[u8]) -> Result<()> {
 
 fn take_ref(name: &[u8], row: &[u8]) -> Result<Ref> {
     let take = &mut Take::new("refs", row);
-    Ok(Ref {
-        name: name.to_vec(),
-        kind: RefKind::decode(take)?,
-        commit: CommitId(take.array()?),
-    })
+    Ok(Ref { name: name.to_vec(), kind: RefKind::decode(take)?, commit: CommitId(take.array()?) })
 }
 
 fn take_log(key: &[u8], row: &[u8]) -> Result<LogEntry> {
     let take = &mut Take::new("log", unseal("log", key, row)?);
-    let (_, sequence, number) = tables::parse_log_key(key).ok_or_else(|| take.damaged("a log key", "other bytes"))?;
-    Ok(LogEntry {
-        sequence,
-        number,
-        moved: Move::decode(take)?,
-    })
+    let (_, sequence, number) =
+        tables::parse_log_key(key).ok_or_else(|| take.damaged("a log key", "other bytes"))?;
+    Ok(LogEntry { sequence, number, moved: Move::decode(take)? })
 }

@@ -158,7 +158,10 @@ impl Store {
                 let here = place.is_some_and(|place| place.pack == id);
                 keep.push(is_live && here);
                 *(if is_live && here { &mut live_bytes } else { &mut dead_bytes }) += object.len;
-                if !is_live && snapshot.has(object.kind, &object.id)? && dropped.entry(object.kind).or_default().insert(object.id) {
+                if !is_live
+                    && snapshot.has(object.kind, &object.id)?
+                    && dropped.entry(object.kind).or_default().insert(object.id)
+                {
                     swept.dropped += 1;
                     swept.dropped_bytes += object.len;
                 }

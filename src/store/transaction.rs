@@ -99,7 +99,8 @@ impl Transaction {
     pub(super) fn begin(store: &Store) -> Result<Transaction> {
         let inner = store.inner();
         inner.check_writable()?;
-        let held = lock::acquire(&*inner.backend, lock::WRITERS, LockMode::Shared, inner.timeout, &inner.command)?;
+        let held =
+            lock::acquire(&*inner.backend, lock::WRITERS, LockMode::Shared, inner.timeout, &inner.command)?;
         Ok(Transaction {
             store: store.clone(),
             _writers: held,
@@ -129,10 +130,7 @@ impl Transaction {
     pub fn put_commit(&mut self, bytes: Vec<u8>, trees: &[TreeId]) -> Result<CommitId> {
         let id = CommitId::of(&bytes);
         if self.put_manifest(ObjectKind::Commit, id.0, bytes) {
-            self.records.push(Record::CommitTrees {
-                commit: id,
-                trees: trees.to_vec(),
-            });
+            self.records.push(Record::CommitTrees { commit: id, trees: trees.to_vec() });
         }
         Ok(id)
     }
@@ -154,10 +152,7 @@ impl Transaction {
 
     /// Says how to make the blob of a digest. The last word counts.
     pub fn put_blob(&mut self, digest: &[u8], blob: BlobRow) {
-        self.records.push(Record::Blob {
-            digest: digest.to_vec(),
-            blob,
-        });
+        self.records.push(Record::Blob { digest: digest.to_vec(), blob });
     }
 
     /// Says what a stack of layers flattens to.
@@ -373,7 +368,12 @@ fn pack<'a>(store: &Store, pack: &'a mut Option<PackWriter>) -> Result<&'a mut P
 }
 
 /// Gives exactly `len` bytes to `take`, a buffer at a time.
-fn stream(len: u64, from: &mut dyn Read, buffer: &mut [u8], take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn stream(
+    len: u64,
+    from: &mut dyn Read,
+    buffer: &mut [u8],
+    take: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut left = len;
     while left > 0 {
         let now = left.min(buffer.len() as u64) as usize;
@@ -385,7 +385,9 @@ fn stream(len: u64, from: &mut dyn Read, buffer: &mut [u8], take: &mut dyn FnMut
 }
 
 fn short(size: u64, err: std::io::Error) -> Error {
-    if err.kind() == std::io::ErrorKind::UnexpectedEof && err.get_ref().is_none_or(|inner| !inner.is::<Error>()) {
+    if err.kind() == std::io::ErrorKind::UnexpectedEof
+        && err.get_ref().is_none_or(|inner| !inner.is::<Error>())
+    {
         return Error::invalid(format!("content of {size} bytes"), "ends early");
     }
     from_stream("a content", err)

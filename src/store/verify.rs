@@ -191,9 +191,11 @@ impl Check<'_> {
         }
         let found = crate::id::Sha1Id(sha1.finalize().into());
         match row.sha1 {
-            Some(sha1) if sha1 != found => {
-                Err(damaged(&format!("SHA-1 of content {}", ContentId(row.id)), sha1.to_string(), found.to_string()))
-            }
+            Some(sha1) if sha1 != found => Err(damaged(
+                &format!("SHA-1 of content {}", ContentId(row.id)),
+                sha1.to_string(),
+                found.to_string(),
+            )),
             _ => Ok(()),
         }
     }
@@ -251,7 +253,9 @@ impl Check<'_> {
                 Kind::Dir(ids) => (ObjectKind::Node, ids.full.0),
                 _ => continue,
             };
-            self.there(kind, &child, || format!("of {} in node {}", crate::path::shown(&entry.name), id.short()))?;
+            self.there(kind, &child, || {
+                format!("of {} in node {}", crate::path::shown(&entry.name), id.short())
+            })?;
         }
         Ok(())
     }
@@ -279,9 +283,5 @@ fn is_content(row: &ObjectRow) -> bool {
 }
 
 fn damaged(thing: &str, expected: String, found: String) -> Error {
-    Error::Corrupt {
-        thing: thing.to_owned(),
-        expected,
-        found,
-    }
+    Error::Corrupt { thing: thing.to_owned(), expected, found }
 }

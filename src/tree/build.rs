@@ -34,11 +34,7 @@ struct Open {
 
 impl Builder {
     pub fn new(root_attr: Attr) -> Builder {
-        Builder {
-            root_attr,
-            items: Vec::new(),
-            hardlinks: Vec::new(),
-        }
+        Builder { root_attr, items: Vec::new(), hardlinks: Vec::new() }
     }
 
     pub fn put_dir(&mut self, path: TreePath, attr: Attr) {
@@ -65,39 +61,21 @@ impl Builder {
         self.items.sort_by(|one, two| walk_order(&one.0, &two.0));
         self.hardlinks.sort();
         let (mut entries, mut bytes) = (0, 0u64);
-        let mut folders = vec![Open {
-            path: TreePath::root(),
-            attr: self.root_attr.clone(),
-            node: Node::default(),
-        }];
+        let mut folders =
+            vec![Open { path: TreePath::root(), attr: self.root_attr.clone(), node: Node::default() }];
         let mut last = None;
         for (path, kind, attr) in self.items {
             let Some((folder, name)) = path.split() else {
-                return Err(Error::invalid(
-                    "path /",
-                    "is the root and cannot be put into a tree",
-                ));
+                return Err(Error::invalid("path /", "is the root and cannot be put into a tree"));
             };
             while !folder.is_under(&folders.last().expect("all is under the root").path) {
                 close(&mut folders, sink)?;
             }
-            let known = folders
-                .last()
-                .expect("all is under the root")
-                .path
-                .parts()
-                .count();
+            let known = folders.last().expect("all is under the root").path.parts().count();
             for part in folder.parts().skip(known) {
-                let attr = Attr {
-                    mode: IMPLIED_DIR_MODE,
-                    ..Attr::default()
-                };
+                let attr = Attr { mode: IMPLIED_DIR_MODE, ..Attr::default() };
                 let above = &folders.last().expect("all is under the root").path;
-                folders.push(Open {
-                    path: above.join(part),
-                    attr,
-                    node: Node::default(),
-                });
+                folders.push(Open { path: above.join(part), attr, node: Node::default() });
                 entries += 1;
             }
             entries += 1;
@@ -105,22 +83,17 @@ impl Builder {
                 return Err(Error::invalid(format!("path {path}"), "is there twice"));
             }
             match kind {
-                None => folders.push(Open {
-                    path: path.clone(),
-                    attr,
-                    node: Node::default(),
-                }),
+                None => folders.push(Open { path: path.clone(), attr, node: Node::default() }),
                 Some(kind) => {
                     if let Kind::File { size, .. } = kind {
                         bytes = bytes.saturating_add(size);
                     }
                     let name = name.into();
-                    folders
-                        .last_mut()
-                        .expect("all is under the root")
-                        .node
-                        .entries
-                        .push(Entry { name, kind, attr });
+                    folders.last_mut().expect("all is under the root").node.entries.push(Entry {
+                        name,
+                        kind,
+                        attr,
+                    });
                 }
             }
             last = Some(path);
@@ -130,13 +103,7 @@ impl Builder {
                 break root;
             }
         };
-        let tree = Tree {
-            root,
-            root_attr: self.root_attr,
-            hardlinks: self.hardlinks,
-            entries,
-            bytes,
-        };
+        let tree = Tree { root, root_attr: self.root_attr, hardlinks: self.hardlinks, entries, bytes };
         tree.check()?;
         Ok(tree)
     }
@@ -149,11 +116,7 @@ fn close(folders: &mut Vec<Open>, sink: &mut dyn NodeSink) -> Result<Option<Node
     let (Some(above), Some((_, name))) = (folders.last_mut(), done.path.split()) else {
         return Ok(Some(ids));
     };
-    above.node.entries.push(Entry {
-        name: name.into(),
-        kind: Kind::Dir(ids),
-        attr: done.attr,
-    });
+    above.node.entries.push(Entry { name: name.into(), kind: Kind::Dir(ids), attr: done.attr });
     Ok(None)
 }
 
@@ -169,66 +132,35 @@ pub(crate) mod tests {
     /// `hard==file` for one more name of a file put before; attributes may follow, `@mtime`,
     /// `:mode`, `^uid`, `+xattr`.
     pub(crate) fn tree_of(sink: &mut dyn NodeSink, words: &str) -> Tree {
-        let mut builder = Builder::new(Attr {
-            mode: 0o755,
-            ..Attr::default()
-        });
+        let mut builder = Builder::new(Attr { mode: 0o755, ..Attr::default() });
         let parse = |raw: &str| TreePath::parse(raw.as_bytes()).unwrap();
         let mut groups: Vec<Vec<TreePath>> = Vec::new();
         for word in words.split_whitespace() {
             let cut = word.find(['@', ':', '^', '+']).unwrap_or(word.len());
             let (what, marks) = word.split_at(cut);
-            let mut attr = Attr {
-                mode: if what.ends_with('/') { 0o755 } else { 0o644 },
-                ..Attr::default()
-            };
-            for mark in marks
-                .split_inclusive(['@', ':', '^', '+'])
-                .collect::<String>()
-                .split(' ')
-            {
+            let mut attr = Attr { mode: if what.ends_with('/') { 0o755 } else { 0o644 }, ..Attr::default() };
+            for mark in marks.split_inclusive(['@', ':', '^', '+']).collect::<String>().split(' ') {
                 let mut rest = mark;
                 while let Some(sign) = rest.chars().next() {
-                    let end = rest[1..]
-                        .find(['@', ':', '^', '+'])
-                        .map_or(rest.len(), |at| at + 1);
+                    let end = rest[1..].find(['@', ':', '^', '+']).map_or(rest.len(), |at| at + 1);
                     let value = &rest[1..end];
                     match sign {
-                        '@' => {
-                            attr.mtime = Time {
-                                secs: value.parse().unwrap(),
-                                nanos: 0,
-                            }
-                        }
+                        '@' => attr.mtime = Time { secs: value.parse().unwrap(), nanos: 0 },
                         ':' => attr.mode = u32::from_str_radix(value, 8).unwrap(),
                         '^' => attr.uid = value.parse().unwrap(),
-                        _ => {
-                            attr.xattrs =
-                                Xattrs::new(vec![(value.as_bytes().into(), Box::default())])
-                        }
+                        _ => attr.xattrs = Xattrs::new(vec![(value.as_bytes().into(), Box::default())]),
                     }
                     rest = &rest[end..];
                 }
             }
-            let file = |text: &str| Kind::File {
-                content: ContentId::of(text.as_bytes()),
-                size: text.len() as u64,
-            };
+            let file =
+                |text: &str| Kind::File { content: ContentId::of(text.as_bytes()), size: text.len() as u64 };
             if let Some((name, target)) = what.split_once("->") {
                 builder.put(parse(name), Kind::Symlink(target.as_bytes().into()), attr);
             } else if let Some((name, first)) = what.split_once("==") {
-                let kind = builder
-                    .items
-                    .iter()
-                    .find(|item| item.0 == parse(first))
-                    .unwrap()
-                    .1
-                    .clone();
+                let kind = builder.items.iter().find(|item| item.0 == parse(first)).unwrap().1.clone();
                 builder.put(parse(name), kind.unwrap(), attr);
-                match groups
-                    .iter_mut()
-                    .find(|group| group.contains(&parse(first)))
-                {
+                match groups.iter_mut().find(|group| group.contains(&parse(first))) {
                     Some(group) => group.push(parse(name)),
                     None => groups.push(vec![parse(first), parse(name)]),
                 }
@@ -264,16 +196,9 @@ pub(crate) mod tests {
         let check = |paths: [&str; 2]| {
             let mut builder = Builder::new(Attr::default());
             for path in paths {
-                builder.put(
-                    TreePath::parse(path.as_bytes()).unwrap(),
-                    Kind::Fifo,
-                    Attr::default(),
-                );
+                builder.put(TreePath::parse(path.as_bytes()).unwrap(), Kind::Fifo, Attr::default());
             }
-            builder
-                .finish(&mut MemoryNodes::new())
-                .unwrap_err()
-                .to_string()
+            builder.finish(&mut MemoryNodes::new()).unwrap_err().to_string()
         };
         assert_eq!(check(["a", "a"]), "path /a: is there twice");
         assert_eq!(check(["a", "a/b"]), "tree entry `a`: is out of order");

@@ -76,11 +76,7 @@ struct Expected {
 
 impl Expected {
     fn at_start() -> Expected {
-        Expected {
-            modes: [0o644, 0o755, 0o777, 0, 0, 0, 0],
-            owner: (0, 0),
-            secs: 0,
-        }
+        Expected { modes: [0o644, 0o755, 0o777, 0, 0, 0, 0], owner: (0, 0), secs: 0 }
     }
 }
 
@@ -97,10 +93,7 @@ impl Node {
     /// What a store needs to put a node, in one pass over it.
     pub fn encode_with_ids(&self) -> (Vec<u8>, NodeIds) {
         let (full, plain) = self.encode_both();
-        let ids = NodeIds {
-            full: NodeId::of(&full),
-            plain: PlainId::of(&plain),
-        };
+        let ids = NodeIds { full: NodeId::of(&full), plain: PlainId::of(&plain) };
         (full, ids)
     }
 
@@ -142,10 +135,7 @@ impl Node {
     /// Refuses what has no encoding: unclean or unsorted names, modes and times out of range.
     pub fn check(&self) -> Result<()> {
         let refuse = |entry: &Entry, problem: &str| {
-            Err(Error::invalid(
-                format!("tree entry `{}`", shown(&entry.name)),
-                problem,
-            ))
+            Err(Error::invalid(format!("tree entry `{}`", shown(&entry.name)), problem))
         };
         let mut last: Option<&Entry> = None;
         for entry in &self.entries {
@@ -257,17 +247,11 @@ fn read_entry(reader: &mut Reader, expected: &mut Expected) -> Result<Entry> {
     }
     let name = reader.bytes()?;
     if !is_clean(name) {
-        return Err(reader.invalid(format!(
-            "has the name `{}`, which is not clean",
-            shown(name)
-        )));
+        return Err(reader.invalid(format!("has the name `{}`, which is not clean", shown(name))));
     }
     // A bit that is set for nothing would give one value two encodings, hence two ids.
     let needless = |reader: &Reader, what: &str| {
-        Err(reader.invalid(format!(
-            "says of `{}` again what it has as {what}",
-            shown(name)
-        )))
+        Err(reader.invalid(format!("says of `{}` again what it has as {what}", shown(name))))
     };
     let expected_mode = &mut expected.modes[usize::from(kind)];
     if tag & OTHER_MODE != 0 {
@@ -291,54 +275,25 @@ fn read_entry(reader: &mut Reader, expected: &mut Expected) -> Result<Entry> {
     if tag & NANOS != 0 && nanos == 0 {
         return needless(reader, "nanoseconds");
     }
-    let xattrs = if tag & XATTRS != 0 {
-        reader.xattrs()?
-    } else {
-        Xattrs::default()
-    };
+    let xattrs = if tag & XATTRS != 0 { reader.xattrs()? } else { Xattrs::default() };
     if tag & XATTRS != 0 && xattrs.is_empty() {
         return needless(reader, "extended attributes");
     }
     let kind = match kind {
-        FILE => Kind::File {
-            size: reader.varint()?,
-            content: ContentId(reader.array()?),
-        },
+        FILE => Kind::File { size: reader.varint()?, content: ContentId(reader.array()?) },
         DIR => Kind::Dir(read_ids(reader)?),
         SYMLINK => Kind::Symlink(reader.bytes()?.into()),
-        CHAR_DEVICE => Kind::CharDevice {
-            major: reader.varint_u32()?,
-            minor: reader.varint_u32()?,
-        },
-        BLOCK_DEVICE => Kind::BlockDevice {
-            major: reader.varint_u32()?,
-            minor: reader.varint_u32()?,
-        },
+        CHAR_DEVICE => Kind::CharDevice { major: reader.varint_u32()?, minor: reader.varint_u32()? },
+        BLOCK_DEVICE => Kind::BlockDevice { major: reader.varint_u32()?, minor: reader.varint_u32()? },
         FIFO => Kind::Fifo,
         _ => Kind::Socket,
     };
-    let mtime = Time {
-        secs: expected.secs,
-        nanos,
-    };
-    Ok(Entry {
-        name: name.into(),
-        kind,
-        attr: Attr {
-            mode,
-            uid,
-            gid,
-            mtime,
-            xattrs,
-        },
-    })
+    let mtime = Time { secs: expected.secs, nanos };
+    Ok(Entry { name: name.into(), kind, attr: Attr { mode, uid, gid, mtime, xattrs } })
 }
 
 fn read_ids(reader: &mut Reader) -> Result<NodeIds> {
-    Ok(NodeIds {
-        full: NodeId(reader.array()?),
-        plain: PlainId(reader.array()?),
-    })
+    Ok(NodeIds { full: NodeId(reader.array()?), plain: PlainId(reader.array()?) })
 }
 
 impl Tree {
@@ -380,21 +335,14 @@ impl Tree {
                 let raw = reader.bytes()?;
                 let path = TreePath::parse(raw)?;
                 if path.as_bytes() != raw {
-                    return Err(reader
-                        .invalid(format!("has the path `{}`, which is not clean", shown(raw))));
+                    return Err(reader.invalid(format!("has the path `{}`, which is not clean", shown(raw))));
                 }
                 group.push(path);
             }
             hardlinks.push(group);
         }
         reader.finish()?;
-        let tree = Tree {
-            root,
-            root_attr,
-            hardlinks,
-            entries,
-            bytes,
-        };
+        let tree = Tree { root, root_attr, hardlinks, entries, bytes };
         tree.check()?;
         Ok(tree)
     }
@@ -410,18 +358,10 @@ impl Tree {
             return refuse(problem);
         }
         let sorted = |group: &Vec<TreePath>| group.windows(2).all(|pair| pair[0] < pair[1]);
-        if self
-            .hardlinks
-            .iter()
-            .any(|group| group.len() < 2 || group[0].is_root() || !sorted(group))
-        {
+        if self.hardlinks.iter().any(|group| group.len() < 2 || group[0].is_root() || !sorted(group)) {
             return refuse("has a hard-link group that is not two or more sorted paths");
         }
-        if !self
-            .hardlinks
-            .windows(2)
-            .all(|pair| pair[0][0] < pair[1][0])
-        {
+        if !self.hardlinks.windows(2).all(|pair| pair[0][0] < pair[1][0]) {
             return refuse("has hard-link groups out of order");
         }
         let mut paths: Vec<&TreePath> = self.hardlinks.iter().flatten().collect();
@@ -459,33 +399,22 @@ pub(crate) mod tests {
         let mode = prop_oneof![Just(0o644u32), Just(0o755), 0u32..=0o7777];
         let nanos = prop_oneof![Just(0), 0u32..1_000_000_000];
         let secs = prop_oneof![-3i64..3, any::<i64>()];
-        (mode, number(), number(), secs, nanos, xattrs()).prop_map(
-            |(mode, uid, gid, secs, nanos, xattrs)| Attr {
-                mode,
-                uid,
-                gid,
-                mtime: Time { secs, nanos },
-                xattrs,
-            },
-        )
+        (mode, number(), number(), secs, nanos, xattrs()).prop_map(|(mode, uid, gid, secs, nanos, xattrs)| {
+            Attr { mode, uid, gid, mtime: Time { secs, nanos }, xattrs }
+        })
     }
 
     fn ids() -> impl Strategy<Value = NodeIds> {
-        any::<([u8; 32], [u8; 32])>().prop_map(|(full, plain)| NodeIds {
-            full: NodeId(full),
-            plain: PlainId(plain),
-        })
+        any::<([u8; 32], [u8; 32])>()
+            .prop_map(|(full, plain)| NodeIds { full: NodeId(full), plain: PlainId(plain) })
     }
 
     fn kind() -> impl Strategy<Value = Kind> {
         prop_oneof![
-            any::<([u8; 32], u64)>().prop_map(|(content, size)| Kind::File {
-                content: ContentId(content),
-                size
-            }),
+            any::<([u8; 32], u64)>()
+                .prop_map(|(content, size)| Kind::File { content: ContentId(content), size }),
             ids().prop_map(Kind::Dir),
-            prop::collection::vec(any::<u8>(), 0..9)
-                .prop_map(|target| Kind::Symlink(target.into())),
+            prop::collection::vec(any::<u8>(), 0..9).prop_map(|target| Kind::Symlink(target.into())),
             any::<(u32, u32)>().prop_map(|(major, minor)| Kind::CharDevice { major, minor }),
             any::<(u32, u32)>().prop_map(|(major, minor)| Kind::BlockDevice { major, minor }),
             Just(Kind::Fifo),
@@ -494,16 +423,11 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn node() -> impl Strategy<Value = Node> {
-        let name =
-            prop::collection::vec(any::<u8>(), 1..6).prop_filter("clean", |name| is_clean(name));
+        let name = prop::collection::vec(any::<u8>(), 1..6).prop_filter("clean", |name| is_clean(name));
         prop::collection::btree_map(name, (kind(), attr()), 0..8).prop_map(|entries| Node {
             entries: entries
                 .into_iter()
-                .map(|(name, (kind, attr))| Entry {
-                    name: name.into(),
-                    kind,
-                    attr,
-                })
+                .map(|(name, (kind, attr))| Entry { name: name.into(), kind, attr })
                 .collect(),
         })
     }
@@ -512,10 +436,8 @@ pub(crate) mod tests {
         let paths = prop::collection::btree_set("[a-c]{1,2}(/[a-c]{1,2}){0,2}", 0..9);
         (ids(), attr(), paths, 2usize..4, number(), number()).prop_map(
             |(root, root_attr, paths, size, entries, bytes)| {
-                let paths: Vec<_> = paths
-                    .iter()
-                    .map(|path| TreePath::parse(path.as_bytes()).unwrap())
-                    .collect();
+                let paths: Vec<_> =
+                    paths.iter().map(|path| TreePath::parse(path.as_bytes()).unwrap()).collect();
                 Tree {
                     root,
                     root_attr,
@@ -601,39 +523,20 @@ pub(crate) mod tests {
     #[test]
     fn what_is_not_canonical_is_refused() {
         let fifo = |name: &[u8]| [&[FIFO, name.len() as u8][..], name, &[0]].concat();
-        let node = |entries: &[Vec<u8>]| {
-            [&[NODE_VERSION, entries.len() as u8][..], &entries.concat()].concat()
-        };
-        assert_eq!(
-            Node::decode(&node(&[fifo(b"a"), fifo(b"b")]))
-                .unwrap()
-                .entries
-                .len(),
-            2
-        );
+        let node =
+            |entries: &[Vec<u8>]| [&[NODE_VERSION, entries.len() as u8][..], &entries.concat()].concat();
+        assert_eq!(Node::decode(&node(&[fifo(b"a"), fifo(b"b")])).unwrap().entries.len(), 2);
         check_refused(&node(&[fifo(b"b"), fifo(b"a")]), "out of order");
         check_refused(&node(&[fifo(b"a"), fifo(b"a")]), "out of order");
         for name in [&b".."[..], b".", b"a/b", b"a\0"] {
             check_refused(&node(&[fifo(name)]), "not clean");
         }
-        check_refused(
-            &[&node(&[fifo(b"a")])[..], &[0]].concat(),
-            "1 bytes after its end",
-        );
+        check_refused(&[&node(&[fifo(b"a")])[..], &[0]].concat(), "1 bytes after its end");
         check_refused(&[2, 0], "version 2");
         check_refused(&[1, 0xff, 0xff, 0xff, 0xff, 0x0f], "counts more");
-        check_refused(
-            &node(&[vec![FIFO | OTHER_MODE, 1, b'a', 0, 0]]),
-            "again what it has as mode",
-        );
-        check_refused(
-            &node(&[vec![FIFO | OTHER_OWNER, 1, b'a', 0, 0, 0]]),
-            "again what it has as owner",
-        );
-        check_refused(
-            &node(&[vec![FIFO | NANOS, 1, b'a', 0, 0]]),
-            "again what it has as nanoseconds",
-        );
+        check_refused(&node(&[vec![FIFO | OTHER_MODE, 1, b'a', 0, 0]]), "again what it has as mode");
+        check_refused(&node(&[vec![FIFO | OTHER_OWNER, 1, b'a', 0, 0, 0]]), "again what it has as owner");
+        check_refused(&node(&[vec![FIFO | NANOS, 1, b'a', 0, 0]]), "again what it has as nanoseconds");
         check_refused(
             &node(&[vec![FIFO | XATTRS, 1, b'a', 0, 0]]),
             "again what it has as extended attributes",
@@ -647,12 +550,7 @@ pub(crate) mod tests {
         let entry = |name: &[u8], kind: Kind, secs: i64| Entry {
             name: name.into(),
             kind,
-            attr: Attr {
-                mode: 0o755,
-                uid: 7,
-                mtime: Time { secs, nanos: 5 },
-                ..Attr::default()
-            },
+            attr: Attr { mode: 0o755, uid: 7, mtime: Time { secs, nanos: 5 }, ..Attr::default() },
         };
         let content = ContentId([3; 32]);
         let node = Node {
@@ -670,14 +568,8 @@ pub(crate) mod tests {
              2a0162ed0381c49fd50c050161"
         );
         let ids = node.ids();
-        assert_eq!(
-            ids.full.to_string(),
-            "74ffaa411e8159ec22d3eca12c9674d522c587a62da037f65c0188fde54296da"
-        );
-        assert_eq!(
-            ids.plain.to_string(),
-            "551c960ba9cb67d914c3251b4f5b62a2fea9b968e2b75a0bccf3959c709531bb"
-        );
+        assert_eq!(ids.full.to_string(), "74ffaa411e8159ec22d3eca12c9674d522c587a62da037f65c0188fde54296da");
+        assert_eq!(ids.plain.to_string(), "551c960ba9cb67d914c3251b4f5b62a2fea9b968e2b75a0bccf3959c709531bb");
         assert_eq!(
             Node::default().ids().full.to_string(),
             "47dc540c94ceb704a23875c11273e16bb0b8a87aed84de911f2133568115f254"
@@ -692,16 +584,10 @@ pub(crate) mod tests {
             entries: (0..40)
                 .map(|n| Entry {
                     name: format!("libexample{n:02}.so").into_bytes().into(),
-                    kind: Kind::File {
-                        content: ContentId::of(&[n]),
-                        size: 20_000,
-                    },
+                    kind: Kind::File { content: ContentId::of(&[n]), size: 20_000 },
                     attr: Attr {
                         mode: 0o644,
-                        mtime: Time {
-                            secs: 1_700_000_000 + i64::from(n) % 4,
-                            nanos: 0,
-                        },
+                        mtime: Time { secs: 1_700_000_000 + i64::from(n) % 4, nanos: 0 },
                         ..Attr::default()
                     },
                 })
@@ -710,18 +596,11 @@ pub(crate) mod tests {
         let rate = |what: &str, deed: &dyn Fn()| {
             let start = std::time::Instant::now();
             (0..25_000).for_each(|_| deed());
-            println!(
-                "{what}: {:.2} million entries/s",
-                1.0 / start.elapsed().as_secs_f64()
-            );
+            println!("{what}: {:.2} million entries/s", 1.0 / start.elapsed().as_secs_f64());
         };
         let bytes = node.encode();
         println!("{} bytes an entry", bytes.len() / node.entries.len());
-        rate("encode and both ids", &|| {
-            drop(std::hint::black_box(node.encode_with_ids()))
-        });
-        rate("decode", &|| {
-            drop(std::hint::black_box(Node::decode(&bytes)))
-        });
+        rate("encode and both ids", &|| drop(std::hint::black_box(node.encode_with_ids())));
+        rate("decode", &|| drop(std::hint::black_box(Node::decode(&bytes))));
     }
 }

@@ -47,12 +47,7 @@ pub struct DiffOptions {
 
 impl Default for DiffOptions {
     fn default() -> DiffOptions {
-        DiffOptions {
-            paths: Vec::new(),
-            times: Times::default(),
-            renames: true,
-            expand: true,
-        }
+        DiffOptions { paths: Vec::new(), times: Times::default(), renames: true, expand: true }
     }
 }
 
@@ -66,13 +61,7 @@ pub struct Diff {
 impl Diff {
     /// Says whether nothing differs, not counting times.
     pub fn is_empty(&self) -> bool {
-        let Counts {
-            added,
-            removed,
-            changed,
-            renamed,
-            ..
-        } = self.counts;
+        let Counts { added, removed, changed, renamed, .. } = self.counts;
         added + removed + changed + renamed == 0
     }
 }
@@ -96,23 +85,10 @@ pub struct Change {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    Added {
-        new: Entry,
-    },
-    Removed {
-        old: Entry,
-    },
-    Changed {
-        old: Entry,
-        new: Entry,
-        aspects: Aspects,
-    },
-    Renamed {
-        from: TreePath,
-        old: Entry,
-        new: Entry,
-        aspects: Aspects,
-    },
+    Added { new: Entry },
+    Removed { old: Entry },
+    Changed { old: Entry, new: Entry, aspects: Aspects },
+    Renamed { from: TreePath, old: Entry, new: Entry, aspects: Aspects },
 }
 
 impl Change {
@@ -120,9 +96,7 @@ impl Change {
     pub fn before(&self) -> Option<&Entry> {
         match &self.what {
             What::Added { .. } => None,
-            What::Removed { old } | What::Changed { old, .. } | What::Renamed { old, .. } => {
-                Some(old)
-            }
+            What::Removed { old } | What::Changed { old, .. } | What::Renamed { old, .. } => Some(old),
         }
     }
 
@@ -130,9 +104,7 @@ impl Change {
     pub fn after(&self) -> Option<&Entry> {
         match &self.what {
             What::Removed { .. } => None,
-            What::Added { new } | What::Changed { new, .. } | What::Renamed { new, .. } => {
-                Some(new)
-            }
+            What::Added { new } | What::Changed { new, .. } | What::Renamed { new, .. } => Some(new),
         }
     }
 
@@ -176,16 +148,7 @@ impl Aspects {
             ..Aspects::default()
         };
         match (&old.kind, &new.kind) {
-            (
-                Kind::File {
-                    content: old,
-                    size: old_size,
-                },
-                Kind::File {
-                    content: new,
-                    size: new_size,
-                },
-            ) => {
+            (Kind::File { content: old, size: old_size }, Kind::File { content: new, size: new_size }) => {
                 aspects.content = old != new || old_size != new_size;
             }
             (Kind::Symlink(old), Kind::Symlink(new)) => aspects.target = old != new,
@@ -203,10 +166,7 @@ impl Aspects {
     }
 
     pub fn more_than_times(&self) -> bool {
-        let timeless = Aspects {
-            times: false,
-            ..*self
-        };
+        let timeless = Aspects { times: false, ..*self };
         timeless != Aspects::default()
     }
 
@@ -223,10 +183,7 @@ impl Aspects {
             (self.times, "times"),
             (self.hardlinks, "hardlinks"),
         ];
-        all.iter()
-            .filter(|(set, _)| *set)
-            .map(|(_, word)| *word)
-            .collect()
+        all.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect()
     }
 }
 
@@ -250,21 +207,14 @@ pub fn diff(
         found: Diff::default(),
         empty: Arc::default(),
     };
-    differ.pair(
-        TreePath::root(),
-        Some(&old.root_entry()),
-        Some(&new.root_entry()),
-    )?;
+    differ.pair(TreePath::root(), Some(&old.root_entry()), Some(&new.root_entry()))?;
     while let Some(folder) = differ.folders.last_mut() {
         let Some((old, new)) = folder.next() else {
             differ.folders.pop();
             continue;
         };
         let nodes = (Arc::clone(&folder.old), Arc::clone(&folder.new));
-        let (old, new) = (
-            old.map(|at| &nodes.0.entries[at]),
-            new.map(|at| &nodes.1.entries[at]),
-        );
+        let (old, new) = (old.map(|at| &nodes.0.entries[at]), new.map(|at| &nodes.1.entries[at]));
         let path = child(&folder.path, old.or(new).expect("one side has it"))?;
         differ.pair(path, old, new)?;
     }
@@ -273,9 +223,7 @@ pub fn diff(
     if options.renames {
         found.changes = with_renames(found.changes);
     }
-    found
-        .changes
-        .sort_by(|one, two| walk_order(&one.path, &two.path));
+    found.changes.sort_by(|one, two| walk_order(&one.path, &two.path));
     found.counts = count(&found);
     Ok(found)
 }
@@ -358,31 +306,17 @@ impl Differ<'_> {
             (None, Some(new)) => What::Added { new },
             (None, None) => return,
         };
-        self.found.changes.push(Change {
-            path: path.clone(),
-            what,
-        });
+        self.found.changes.push(Change { path: path.clone(), what });
     }
 
-    fn may_differ_below(
-        &self,
-        path: &TreePath,
-        old: Option<NodeIds>,
-        new: Option<NodeIds>,
-    ) -> bool {
+    fn may_differ_below(&self, path: &TreePath, old: Option<NodeIds>, new: Option<NodeIds>) -> bool {
         // Below an asked path all is asked, and so are the folders that lead to one.
-        let leads_to_asked = self
-            .options
-            .paths
-            .iter()
-            .any(|asked| asked != path && asked.is_under(path));
+        let leads_to_asked = self.options.paths.iter().any(|asked| asked != path && asked.is_under(path));
         let reached = self.is_asked(path) || leads_to_asked;
         reached
             && match (old, new) {
                 (None, None) => false,
-                (Some(old), Some(new)) if self.options.times == Times::Ignore => {
-                    old.plain != new.plain
-                }
+                (Some(old), Some(new)) if self.options.times == Times::Ignore => old.plain != new.plain,
                 (Some(old), Some(new)) => old.full != new.full,
                 _ => self.options.expand || leads_to_asked,
             }
@@ -401,13 +335,8 @@ impl Differ<'_> {
         if moved.is_empty() {
             return Ok(());
         }
-        let known: HashMap<TreePath, usize> = self
-            .found
-            .changes
-            .iter()
-            .enumerate()
-            .map(|(at, change)| (change.path.clone(), at))
-            .collect();
+        let known: HashMap<TreePath, usize> =
+            self.found.changes.iter().enumerate().map(|(at, change)| (change.path.clone(), at)).collect();
         for path in moved {
             if let Some(at) = known.get(path) {
                 if let What::Changed { aspects, .. } = &mut self.found.changes[*at].what {
@@ -421,10 +350,7 @@ impl Differ<'_> {
             if !self.is_asked(path) {
                 continue;
             }
-            let found = (
-                lookup(self.old_nodes, old, path)?,
-                lookup(self.new_nodes, new, path)?,
-            );
+            let found = (lookup(self.old_nodes, old, path)?, lookup(self.new_nodes, new, path)?);
             if let (Some(old), Some(new)) = found {
                 let mut aspects = Aspects::between(&old, &new);
                 if aspects.times && self.options.times == Times::Count {
@@ -432,10 +358,7 @@ impl Differ<'_> {
                 }
                 aspects.hardlinks = true;
                 let what = What::Changed { old, new, aspects };
-                self.found.changes.push(Change {
-                    path: path.clone(),
-                    what,
-                });
+                self.found.changes.push(Change { path: path.clone(), what });
             }
         }
         Ok(())
@@ -456,11 +379,7 @@ fn regrouped<'a>(old: &'a [Vec<TreePath>], new: &'a [Vec<TreePath>]) -> Vec<&'a 
     }
     let old_groups: HashSet<&Vec<TreePath>> = old.iter().collect();
     let new_groups: HashSet<&Vec<TreePath>> = new.iter().collect();
-    let mut paths: Vec<&TreePath> = old_groups
-        .symmetric_difference(&new_groups)
-        .copied()
-        .flatten()
-        .collect();
+    let mut paths: Vec<&TreePath> = old_groups.symmetric_difference(&new_groups).copied().flatten().collect();
     paths.sort_unstable();
     paths.dedup();
     paths
@@ -503,15 +422,7 @@ fn with_renames(changes: Vec<Change>) -> Vec<Change> {
         };
         let aspects = Aspects::between(&old, &new);
         let from = from.path;
-        joined.push(Change {
-            path: change.path,
-            what: What::Renamed {
-                from,
-                old,
-                new,
-                aspects,
-            },
-        });
+        joined.push(Change { path: change.path, what: What::Renamed { from, old, new, aspects } });
     }
     joined
 }
@@ -537,34 +448,19 @@ fn content(entry: &Entry) -> Option<ContentId> {
 }
 
 /// Both lists are in the order of paths, as the walk found them.
-fn pair_up(
-    changes: &[Change],
-    removed: &[usize],
-    added: &[usize],
-    from_of: &mut HashMap<usize, usize>,
-) {
+fn pair_up(changes: &[Change], removed: &[usize], added: &[usize], from_of: &mut HashMap<usize, usize>) {
     let mut by_name: HashMap<&[u8], VecDeque<usize>> = HashMap::new();
     for at in removed {
-        by_name
-            .entry(base_name(&changes[*at]))
-            .or_default()
-            .push_back(*at);
+        by_name.entry(base_name(&changes[*at])).or_default().push_back(*at);
     }
     let mut used = HashSet::new();
     for at in added {
-        if let Some(from) = by_name
-            .get_mut(base_name(&changes[*at]))
-            .and_then(VecDeque::pop_front)
-        {
+        if let Some(from) = by_name.get_mut(base_name(&changes[*at])).and_then(VecDeque::pop_front) {
             from_of.insert(*at, from);
             used.insert(from);
         }
     }
-    let others = added
-        .iter()
-        .filter(|at| !from_of.contains_key(at))
-        .copied()
-        .collect::<Vec<_>>();
+    let others = added.iter().filter(|at| !from_of.contains_key(at)).copied().collect::<Vec<_>>();
     let left = removed.iter().filter(|at| !used.contains(at)).copied();
     from_of.extend(others.into_iter().zip(left));
 }
@@ -574,10 +470,7 @@ fn base_name(change: &Change) -> &[u8] {
 }
 
 fn count(found: &Diff) -> Counts {
-    let mut counts = Counts {
-        times_only: found.counts.times_only,
-        ..Counts::default()
-    };
+    let mut counts = Counts { times_only: found.counts.times_only, ..Counts::default() };
     for change in &found.changes {
         match &change.what {
             What::Added { .. } => counts.added += 1,
@@ -602,11 +495,7 @@ mod tests {
             let letter = change.letter();
             match &change.what {
                 What::Renamed { from, aspects, .. } => {
-                    format!(
-                        "{letter} {from} {} {}",
-                        change.path,
-                        aspects.words().join(",")
-                    )
+                    format!("{letter} {from} {} {}", change.path, aspects.words().join(","))
                 }
                 What::Changed { aspects, .. } => {
                     format!("{letter} {} {}", change.path, aspects.words().join(","))
@@ -614,11 +503,8 @@ mod tests {
                 _ => format!("{letter} {}", change.path),
             }
         };
-        let mut lines: Vec<String> = diff
-            .changes
-            .iter()
-            .map(|change| line(change).trim_end().to_owned())
-            .collect();
+        let mut lines: Vec<String> =
+            diff.changes.iter().map(|change| line(change).trim_end().to_owned()).collect();
         if diff.counts.times_only > 0 {
             lines.push(format!("{} times", diff.counts.times_only));
         }
@@ -664,10 +550,7 @@ mod tests {
         check("a=1 d/e/f=2", "a=1", "D /d; D /d/e; D /d/e/f");
         check("d/e=1", "d->x:755", "T /d type; D /d/e");
         check("d=1:755", "d/e=2", "T /d type; A /d/e");
-        let folded = DiffOptions {
-            expand: false,
-            ..DiffOptions::default()
-        };
+        let folded = DiffOptions { expand: false, ..DiffOptions::default() };
         check_with("a=1", "a=1 d/e/f=2", &folded, "A /d");
         check_with("d/e=1", "d->x:755", &folded, "T /d type");
     }
@@ -681,23 +564,10 @@ mod tests {
     fn times_alone_are_counted_or_listed_or_ignored() {
         let (old, new) = ("a=1@1 d/b=2@1 d/c=3", "a=1@2 d/b=2@5 d/c=4@1");
         check(old, new, "M /d/c content,times; 2 times");
-        let times = |times| DiffOptions {
-            times,
-            ..DiffOptions::default()
-        };
-        check_with(
-            old,
-            new,
-            &times(Times::List),
-            "M /a times; M /d/b times; M /d/c content,times; 2 times",
-        );
+        let times = |times| DiffOptions { times, ..DiffOptions::default() };
+        check_with(old, new, &times(Times::List), "M /a times; M /d/b times; M /d/c content,times; 2 times");
         check_with("d/b=2@1", "d/b=2@5", &times(Times::Ignore), "");
-        check_with(
-            "d/b=2@1",
-            "d/b=2@5",
-            &times(Times::List),
-            "M /d/b times; 1 times",
-        );
+        check_with("d/b=2@1", "d/b=2@5", &times(Times::List), "M /d/b times; 1 times");
     }
 
     #[test]
@@ -706,10 +576,7 @@ mod tests {
         check("a=1", "d/a=1:755", "A /d; R /a /d/a mode");
         check("a=", "b=", "D /a; A /b");
         check("a->x", "b->x", "D /a; A /b");
-        let off = DiffOptions {
-            renames: false,
-            ..DiffOptions::default()
-        };
+        let off = DiffOptions { renames: false, ..DiffOptions::default() };
         check_with("a=1", "b=1", &off, "D /a; A /b");
     }
 
@@ -723,26 +590,15 @@ mod tests {
     #[test]
     fn only_what_was_asked_is_looked_at() {
         let only = |paths: &[&str]| DiffOptions {
-            paths: paths
-                .iter()
-                .map(|path| TreePath::parse(path.as_bytes()).unwrap())
-                .collect(),
+            paths: paths.iter().map(|path| TreePath::parse(path.as_bytes()).unwrap()).collect(),
             ..DiffOptions::default()
         };
         let (old, new) = ("a=1 d/e/f=2 d/g=3", "a=2 d/e/f=4 d/g=5 n/o/p=6");
         check_with(old, new, &only(&["d"]), "M /d/e/f content; M /d/g content");
-        check_with(
-            old,
-            new,
-            &only(&["d/e", "a"]),
-            "M /a content; M /d/e/f content",
-        );
+        check_with(old, new, &only(&["d/e", "a"]), "M /a content; M /d/e/f content");
         check_with(old, new, &only(&["n/o"]), "A /n/o; A /n/o/p");
         check_with(old, new, &only(&["nowhere"]), "");
-        let folded = DiffOptions {
-            expand: false,
-            ..only(&["n/o/p"])
-        };
+        let folded = DiffOptions { expand: false, ..only(&["n/o/p"]) };
         check_with(old, new, &folded, "A /n/o/p");
     }
 
@@ -750,26 +606,10 @@ mod tests {
     fn hard_links_are_an_aspect_of_their_own() {
         check("a=1 b=1", "a=1 b==a", "M /a hardlinks; M /b hardlinks");
         check("a=1 b==a", "a=1 b==a", "");
-        check(
-            "a=1 b==a",
-            "a=1 b==a c==a",
-            "M /a hardlinks; M /b hardlinks; A /c",
-        );
-        check(
-            "d/a=1 d/b==d/a",
-            "d/a=1 d/b=2",
-            "M /d/a hardlinks; M /d/b content,hardlinks",
-        );
-        check(
-            "a=1@1 b=1",
-            "a=1@2 b==a",
-            "M /a times,hardlinks; M /b hardlinks",
-        );
-        check(
-            "a=1@1 b=1 c=",
-            "a=1@2 b==a c=@3",
-            "M /a times,hardlinks; M /b hardlinks; 1 times",
-        );
+        check("a=1 b==a", "a=1 b==a c==a", "M /a hardlinks; M /b hardlinks; A /c");
+        check("d/a=1 d/b==d/a", "d/a=1 d/b=2", "M /d/a hardlinks; M /d/b content,hardlinks");
+        check("a=1@1 b=1", "a=1@2 b==a", "M /a times,hardlinks; M /b hardlinks");
+        check("a=1@1 b=1 c=", "a=1@2 b==a c=@3", "M /a times,hardlinks; M /b hardlinks; 1 times");
     }
 
     #[test]
@@ -798,46 +638,24 @@ mod tests {
     fn equal_subtrees_are_not_read() {
         let mut nodes = MemoryNodes::new();
         let (old, new) = two_large_trees(&mut nodes);
-        let source = Counting {
-            nodes: &nodes,
-            reads: Cell::new(0),
-        };
+        let source = Counting { nodes: &nodes, reads: Cell::new(0) };
         let start = std::time::Instant::now();
         let found = diff(&source, &old, &source, &new, &DiffOptions::default()).unwrap();
         println!("{:?} for 20,000 files", start.elapsed());
-        assert_eq!(
-            found.counts,
-            Counts {
-                changed: 200,
-                ..Counts::default()
-            }
-        );
+        assert_eq!(found.counts, Counts { changed: 200, ..Counts::default() });
         // Root, usr, share, then 20 times dN and eN, on both sides.
         assert_eq!(source.reads.get(), 2 * (3 + 20 + 20));
         source.reads.set(0);
-        assert!(
-            diff(&source, &old, &source, &old, &DiffOptions::default())
-                .unwrap()
-                .is_empty()
-        );
+        assert!(diff(&source, &old, &source, &old, &DiffOptions::default()).unwrap().is_empty());
         assert_eq!(source.reads.get(), 0);
     }
 
     #[test]
     fn times_below_are_not_read_when_ignored() {
         let mut nodes = MemoryNodes::new();
-        let (old, new) = (
-            tree_of(&mut nodes, "d/e/a=1@1 b=1"),
-            tree_of(&mut nodes, "d/e/a=1@2 b=2"),
-        );
-        let source = Counting {
-            nodes: &nodes,
-            reads: Cell::new(0),
-        };
-        let options = DiffOptions {
-            times: Times::Ignore,
-            ..DiffOptions::default()
-        };
+        let (old, new) = (tree_of(&mut nodes, "d/e/a=1@1 b=1"), tree_of(&mut nodes, "d/e/a=1@2 b=2"));
+        let source = Counting { nodes: &nodes, reads: Cell::new(0) };
+        let options = DiffOptions { times: Times::Ignore, ..DiffOptions::default() };
         diff(&source, &old, &source, &new, &options).unwrap();
         assert_eq!(source.reads.get(), 2);
     }

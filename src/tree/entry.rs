@@ -43,10 +43,7 @@ pub struct Node {
 
 impl Node {
     pub fn get(&self, name: &[u8]) -> Option<&Entry> {
-        let at = self
-            .entries
-            .binary_search_by(|entry| entry.name[..].cmp(name))
-            .ok()?;
+        let at = self.entries.binary_search_by(|entry| entry.name[..].cmp(name)).ok()?;
         Some(&self.entries[at])
     }
 }

@@ -13,6 +13,8 @@ use globset::GlobMatcher;
 #[derive(Clone, Debug)]
 pub struct Glob {
     matcher: GlobMatcher,
+    /// Over the last part alone; `None` where the pattern cannot be cut at its slashes.
+    last_part: Option<GlobMatcher>,
     whole_path: bool,
 }
 
@@ -24,16 +26,13 @@ impl Glob {
     pub fn parse_with(pattern: &str, ignore_case: bool) -> Result<Glob> {
         let whole_path = pattern.trim_end_matches('/').contains('/');
         let clean = pattern.trim_start_matches("./").trim_matches('/');
-        let matcher = GlobBuilder::new(clean)
-            .literal_separator(true)
-            .case_insensitive(ignore_case)
-            .build()
-            .map_err(|err| Error::invalid(format!("pattern `{pattern}`"), err.kind().to_string()))?
-            .compile_matcher();
-        Ok(Glob {
-            matcher,
-            whole_path,
-        })
+        let compiled = |part: &str| {
+            let glob = GlobBuilder::new(part).literal_separator(true).case_insensitive(ignore_case).build();
+            glob.map(|glob| glob.compile_matcher())
+                .map_err(|err| Error::invalid(format!("pattern `{pattern}`"), err.kind().to_string()))
+        };
+        let last_part = clean.rsplit('/').next().filter(|_| is_plain(clean));
+        Ok(Glob { matcher: compiled(clean)?, last_part: last_part.map(compiled).transpose()?, whole_path })
     }
 
     pub fn matches(&self, path: &TreePath) -> bool {
@@ -41,18 +40,25 @@ impl Glob {
             whole if self.whole_path => whole,
             whole => whole.rsplit(|byte| *byte == b'/').next().unwrap_or(whole),
         };
-        self.matcher
-            .is_match_candidate(&Candidate::from_bytes(bytes))
+        self.matcher.is_match_candidate(&Candidate::from_bytes(bytes))
+    }
+
+    /// Says whether a path that ends in `name` may match: a first sieve for an index of names.
+    pub fn may_end_in(&self, name: &[u8]) -> bool {
+        self.last_part.as_ref().is_none_or(|glob| glob.is_match_candidate(&Candidate::from_bytes(name)))
     }
 
     /// What an index of names can look for: the last part of the pattern, if it has no wildcard.
     pub fn literal_name(&self) -> Option<&str> {
         let pattern = self.matcher.glob().glob();
         let name = pattern.rsplit('/').next().unwrap_or(pattern);
-        // A brace or bracket may hold the slash we split at.
-        let plain = |text: &str| !text.contains(['[', ']', '{', '}', '\\']);
-        (plain(pattern) && !name.is_empty() && !name.contains(['*', '?'])).then_some(name)
+        (is_plain(pattern) && !name.is_empty() && !name.contains(['*', '?'])).then_some(name)
     }
+}
+
+/// A brace or bracket may hold the slash that a pattern would be cut at.
+fn is_plain(pattern: &str) -> bool {
+    !pattern.contains(['[', ']', '{', '}', '\\'])
 }
 
 #[cfg(test)]
@@ -61,11 +67,7 @@ mod tests {
 
     fn check(pattern: &str, path: &[u8], matches: bool) {
         let path = TreePath::parse(path).unwrap();
-        assert_eq!(
-            Glob::parse(pattern).unwrap().matches(&path),
-            matches,
-            "{pattern} {path}"
-        );
+        assert_eq!(Glob::parse(pattern).unwrap().matches(&path), matches, "{pattern} {path}");
     }
 
     #[test]
@@ -93,6 +95,15 @@ mod tests {
     }
 
     #[test]
+    fn the_last_part_is_a_sieve_for_names() {
+        let may = |pattern: &str, name: &str| Glob::parse(pattern).unwrap().may_end_in(name.as_bytes());
+        assert!(may("/etc/*.conf", "apt.conf") && !may("/etc/*.conf", "apt.txt"));
+        assert!(may("etc/**", "anything"));
+        assert!(may("{a/b,c}", "z"), "a pattern that cannot be cut lets all through");
+        assert!(may("*.so", "x.so") && !may("*.so", "x"));
+    }
+
+    #[test]
     fn a_bad_pattern_is_named() {
         let err = Glob::parse("a[b").unwrap_err().to_string();
         assert!(err.starts_with("pattern `a[b`: "), "{err}");
@@ -100,12 +111,7 @@ mod tests {
 
     #[test]
     fn a_name_without_wildcards_can_be_looked_up() {
-        let name = |pattern: &str| {
-            Glob::parse(pattern)
-                .unwrap()
-                .literal_name()
-                .map(str::to_owned)
-        };
+        let name = |pattern: &str| Glob::parse(pattern).unwrap().literal_name().map(str::to_owned);
         assert_eq!(name("**/openssl.cnf").as_deref(), Some("openssl.cnf"));
         assert_eq!(name("/etc/passwd").as_deref(), Some("passwd"));
         assert_eq!(name("*.so"), None);

@@ -35,10 +35,7 @@ impl MemoryNodes {
 
 impl NodeSource for MemoryNodes {
     fn node(&self, id: &NodeId) -> Result<Arc<Node>> {
-        let node = self
-            .nodes
-            .get(id)
-            .ok_or_else(|| Error::not_found("tree node", id.to_string()))?;
+        let node = self.nodes.get(id).ok_or_else(|| Error::not_found("tree node", id.to_string()))?;
         Ok(Arc::clone(node))
     }
 }
@@ -47,9 +44,7 @@ impl NodeSink for MemoryNodes {
     fn put_node(&mut self, node: &Node) -> Result<NodeIds> {
         node.check()?;
         let ids = node.ids();
-        self.nodes
-            .entry(ids.full)
-            .or_insert_with(|| Arc::new(node.clone()));
+        self.nodes.entry(ids.full).or_insert_with(|| Arc::new(node.clone()));
         Ok(ids)
     }
 }

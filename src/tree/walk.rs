@@ -20,11 +20,7 @@ pub const SYMLINK_HOPS_MAX: u64 = 40;
 impl Tree {
     /// The root as an entry; its name is empty, as that of no other.
     pub fn root_entry(&self) -> Entry {
-        Entry {
-            name: Box::default(),
-            kind: Kind::Dir(self.root),
-            attr: self.root_attr.clone(),
-        }
+        Entry { name: Box::default(), kind: Kind::Dir(self.root), attr: self.root_attr.clone() }
     }
 
     /// The paths that are one inode with `path`, itself among them; `None` when it is alone.
@@ -54,11 +50,7 @@ pub fn lookup(nodes: &dyn NodeSource, tree: &Tree, path: &TreePath) -> Result<Op
 ///
 /// As in a chroot, the root is its own parent and absolute targets start from it. `None` when
 /// the path or a link on it leads nowhere.
-pub fn resolve(
-    nodes: &dyn NodeSource,
-    tree: &Tree,
-    path: &TreePath,
-) -> Result<Option<(TreePath, Entry)>> {
+pub fn resolve(nodes: &dyn NodeSource, tree: &Tree, path: &TreePath) -> Result<Option<(TreePath, Entry)>> {
     // The entries from the root to where we stand, and the parts still to go, last first.
     let mut at = vec![tree.root_entry()];
     let mut to_go: Vec<Box<[u8]>> = path.parts().map(Box::from).collect();
@@ -100,9 +92,7 @@ pub fn resolve(
         }
         to_go.extend(target.split(|byte| *byte == b'/').rev().map(Box::from));
     }
-    let real = at[1..]
-        .iter()
-        .fold(TreePath::root(), |path, entry| path.join(&entry.name));
+    let real = at[1..].iter().fold(TreePath::root(), |path, entry| path.join(&entry.name));
     Ok(at.pop().map(|entry| (real, entry)))
 }
 
@@ -126,16 +116,14 @@ pub fn walk(
     under: &TreePath,
     visit: &mut dyn FnMut(&TreePath, &Entry) -> Result<Descend>,
 ) -> Result<()> {
-    let entry =
-        lookup(nodes, tree, under)?.ok_or_else(|| Error::not_found("path", under.to_string()))?;
+    let entry = lookup(nodes, tree, under)?.ok_or_else(|| Error::not_found("path", under.to_string()))?;
     if !under.is_root() && visit(under, &entry)? != Descend::Into {
         return Ok(());
     }
     let Kind::Dir(ids) = entry.kind else {
         return Ok(());
     };
-    let mut folders: Vec<(TreePath, Arc<Node>, usize)> =
-        vec![(under.clone(), nodes.node(&ids.full)?, 0)];
+    let mut folders: Vec<(TreePath, Arc<Node>, usize)> = vec![(under.clone(), nodes.node(&ids.full)?, 0)];
     while let Some((folder, node, next)) = folders.last_mut() {
         let Some(entry) = node.entries.get(*next) else {
             folders.pop();
@@ -201,11 +189,7 @@ mod tests {
             walk(&nodes, &tree, &path(under), &mut |path, entry| {
                 assert!(path.as_bytes().ends_with(&entry.name));
                 seen.push(path.to_string());
-                Ok(if path.to_string() == skip {
-                    Descend::Skip
-                } else {
-                    Descend::Into
-                })
+                Ok(if path.to_string() == skip { Descend::Skip } else { Descend::Into })
             })
             .unwrap();
             let paths: Vec<_> = seen.iter().map(|raw| path(raw)).collect();
@@ -216,8 +200,7 @@ mod tests {
         assert_eq!(walked("", "/a/b"), "/a /a/b /a/b.d /a.e /z");
         assert_eq!(walked("a/b", ""), "/a/b /a/b/c");
         assert_eq!(walked("a.e", ""), "/a.e");
-        let missing =
-            walk(&nodes, &tree, &path("a.e/x"), &mut |_, _| Ok(Descend::Into)).unwrap_err();
+        let missing = walk(&nodes, &tree, &path("a.e/x"), &mut |_, _| Ok(Descend::Into)).unwrap_err();
         assert_eq!(missing.to_string(), "path /a.e/x not found");
     }
 
@@ -244,11 +227,7 @@ mod tests {
         );
         let check = |from: &str, to: &str| {
             let found = resolve(&nodes, &tree, &path(from)).unwrap();
-            assert_eq!(
-                found.map_or("nothing".to_owned(), |(path, _)| path.to_string()),
-                to,
-                "{from}"
-            );
+            assert_eq!(found.map_or("nothing".to_owned(), |(path, _)| path.to_string()), to, "{from}");
         };
         check("bin/sh", "/usr/bin/sh");
         check("abs", "/usr/bin/sh");
@@ -260,14 +239,8 @@ mod tests {
         check("file/x", "nothing");
         check("", "/");
         let err = resolve(&nodes, &tree, &path("loop")).unwrap_err();
-        assert_eq!(
-            err.to_string(),
-            "number of symbolic links on /loop is over the limit of 40 links"
-        );
+        assert_eq!(err.to_string(), "number of symbolic links on /loop is over the limit of 40 links");
         assert!(lookup(&nodes, &tree, &path("bin/sh")).unwrap().is_none());
-        assert!(matches!(
-            lookup(&nodes, &tree, &path("bin")).unwrap().unwrap().kind,
-            Kind::Symlink(_)
-        ));
+        assert!(matches!(lookup(&nodes, &tree, &path("bin")).unwrap().unwrap().kind, Kind::Symlink(_)));
     }
 }

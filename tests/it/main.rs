@@ -1,1 +1,3 @@
-//! The real binary, run as a user runs it.
+//! The real binary, run as a user runs it, on real images.
+
+mod layering;

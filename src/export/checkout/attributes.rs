@@ -50,9 +50,7 @@ impl Writer<'_> {
 
     pub(super) fn named_times(&mut self, name: &CString, attr: &Attr) -> Result<()> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        if let Err(err) =
-            rustix::fs::utimensat(self.chain.here(), name.as_c_str(), &times(attr), flags)
-        {
+        if let Err(err) = rustix::fs::utimensat(self.chain.here(), name.as_c_str(), &times(attr), flags) {
             return self.unless_refused(What::Time, "set the time of", err);
         }
         if needs_check(attr) {
@@ -83,9 +81,7 @@ impl Writer<'_> {
         };
         match set {
             Ok(()) => Ok(true),
-            Err(err) => self
-                .unless_refused(What::Owner, "set the owner of", err)
-                .map(|()| false),
+            Err(err) => self.unless_refused(What::Owner, "set the owner of", err).map(|()| false),
         }
     }
 
@@ -101,11 +97,7 @@ impl Writer<'_> {
     fn xattrs(&mut self, whose: &Whose<'_>, attr: &Attr) -> Result<()> {
         for (name, value) in attr.xattrs.iter() {
             if let Err(err) = xattrs::set(whose, name, value) {
-                self.unless_refused(
-                    What::Xattr(shown(name)),
-                    "set the extended attributes of",
-                    err,
-                )?;
+                self.unless_refused(What::Xattr(shown(name)), "set the extended attributes of", err)?;
             }
         }
         Ok(())
@@ -119,17 +111,10 @@ impl Writer<'_> {
     }
 
     /// Lists what could not be set where that is a matter of rights or of the file system.
-    pub(super) fn unless_refused(
-        &mut self,
-        what: What,
-        doing: &'static str,
-        err: Errno,
-    ) -> Result<()> {
+    pub(super) fn unless_refused(&mut self, what: What, doing: &'static str, err: Errno) -> Result<()> {
         let why = match err {
             Errno::PERM | Errno::ACCESS => "not permitted",
-            Errno::OPNOTSUPP | Errno::INVAL | Errno::OVERFLOW => {
-                "this file system does not take it"
-            }
+            Errno::OPNOTSUPP | Errno::INVAL | Errno::OVERFLOW => "this file system does not take it",
             // ext4 says so of attributes that do not fit beside the inode, on a disk far from full.
             Errno::NOSPC | Errno::TOOBIG | Errno::RANGE if matches!(what, What::Xattr(_)) => {
                 "too large for this file system"
@@ -150,11 +135,7 @@ enum Owned<'a> {
 
 /// Changes the mode of a name that may have become a symlink meanwhile. The plain call follows
 /// symlinks; the handle is of the thing itself, and `/proc` leads to what the handle is of.
-pub(super) fn chmod_no_follow(
-    dir: BorrowedFd<'_>,
-    name: &CString,
-    mode: Mode,
-) -> rustix::io::Result<()> {
+pub(super) fn chmod_no_follow(dir: BorrowedFd<'_>, name: &CString, mode: Mode) -> rustix::io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let handle = rustix::fs::openat(dir, name.as_c_str(), flags, Mode::empty())?;
     if FileType::from_raw_mode(rustix::fs::fstat(&handle)?.st_mode) == FileType::Symlink {
@@ -165,14 +146,8 @@ pub(super) fn chmod_no_follow(
 
 fn times(attr: &Attr) -> Timestamps {
     Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: rustix::fs::UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: attr.mtime.secs,
-            tv_nsec: attr.mtime.nanos.into(),
-        },
+        last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+        last_modification: Timespec { tv_sec: attr.mtime.secs, tv_nsec: attr.mtime.nanos.into() },
     }
 }
 

@@ -6,10 +6,7 @@ use crate::attr::Time;
 pub fn decimal(time: Time) -> String {
     let nanos = i128::from(time.secs) * 1_000_000_000 + i128::from(time.nanos);
     let sign = if nanos < 0 { "-" } else { "" };
-    let (secs, nanos) = (
-        nanos.unsigned_abs() / 1_000_000_000,
-        nanos.unsigned_abs() % 1_000_000_000,
-    );
+    let (secs, nanos) = (nanos.unsigned_abs() / 1_000_000_000, nanos.unsigned_abs() % 1_000_000_000);
     let text = format!("{sign}{secs}.{nanos:09}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
@@ -34,8 +31,7 @@ impl Records {
         while rest + len.to_string().len() != len {
             len = rest + len.to_string().len();
         }
-        self.bytes
-            .extend_from_slice(format!("{len} {key}=").as_bytes());
+        self.bytes.extend_from_slice(format!("{len} {key}=").as_bytes());
         self.bytes.extend_from_slice(value);
         self.bytes.push(b'\n');
     }

@@ -27,10 +27,7 @@ fn planted() -> (tempfile::TempDir, Kept) {
     let from = folder.path().join("from");
     crate::fs::create_dir(&from).unwrap();
     plant_plain(&from);
-    sh(
-        &from,
-        "rm socket; chmod 0400 zero; touch -d '2001-01-01 01:01:01.25Z' .",
-    );
+    sh(&from, "rm socket; chmod 0400 zero; touch -d '2001-01-01 01:01:01.25Z' .");
     if is_root() {
         plant_privileged(&from);
         sh(&from, "touch -d '2001-01-01 01:01:01.25Z' .");
@@ -41,14 +38,7 @@ fn planted() -> (tempfile::TempDir, Kept) {
 }
 
 fn tree_of(folder: &Path) -> Tree {
-    scan(
-        folder,
-        &mut HashSink::new(),
-        &mut MemoryNodes::new(),
-        &ScanOptions::default(),
-        &Silent,
-    )
-    .unwrap()
+    scan(folder, &mut HashSink::new(), &mut MemoryNodes::new(), &ScanOptions::default(), &Silent).unwrap()
 }
 
 #[test]
@@ -61,20 +51,14 @@ fn the_same_tree_makes_the_same_bytes_and_a_socket_is_listed() {
     assert!(first == tar_of(&keep(folder.path())).0);
     assert_eq!(done.entries, kept.tree.entries - 1);
     assert_eq!(done.skipped.len(), 1);
-    assert_eq!(
-        (&done.skipped[0].what, done.skipped[0].count),
-        (&What::Socket, 1)
-    );
+    assert_eq!((&done.skipped[0].what, done.skipped[0].count), (&What::Socket, 1));
 }
 
 #[test]
 fn gnu_tar_reads_back_the_same_tree() {
     let (folder, kept) = planted();
     let flags = "--xattrs --xattrs-include='*' --numeric-owner -p -S";
-    sh(
-        folder.path(),
-        &format!("mkdir out; tar -C out {flags} -xf tree.tar"),
-    );
+    sh(folder.path(), &format!("mkdir out; tar -C out {flags} -xf tree.tar"));
     same_tree(folder.path(), &kept);
 }
 
@@ -90,10 +74,7 @@ fn bsdtar_reads_back_the_same_tree() {
     );
     // Of libarchive, with tar files of GNU tar too: it leaves the root's time alone, and adds
     // the fraction of a time before 1970 instead of taking it away.
-    sh(
-        folder.path(),
-        "touch -r from out; for f in old a/b; do touch -r from/$f out/$f; done",
-    );
+    sh(folder.path(), "touch -r from out; for f in old a/b; do touch -r from/$f out/$f; done");
     same_tree(folder.path(), &kept);
 }
 
@@ -102,13 +83,8 @@ fn same_tree(folder: &Path, kept: &Kept) {
     let again = tree_of(&folder.join("out"));
     if again != kept.tree {
         let list = |of: &str| {
-            let find = format!(
-                "cd {of}; find . -printf '%p %y %m %U %G %T@ %l %n\\n' | cut -c1-300 | sort"
-            );
-            sh(
-                folder,
-                &format!("{find}; getfattr -Rhd -m - . 2>/dev/null || true"),
-            )
+            let find = format!("cd {of}; find . -printf '%p %y %m %U %G %T@ %l %n\\n' | cut -c1-300 | sort");
+            sh(folder, &format!("{find}; getfattr -Rhd -m - . 2>/dev/null || true"))
         };
         let (from, out) = (list("from"), list("out"));
         let diff: Vec<_> = similar::TextDiff::from_lines(&from, &out)
@@ -145,18 +121,13 @@ for m in tarfile.open('tree.tar'):
         assert!(listed.contains(line), "{line} in {listed}");
     }
     if is_root() {
-        assert!(
-            listed.contains("d 0o755 4000000000 3000000000 0 '' 'a/b'"),
-            "{listed}"
-        );
+        assert!(listed.contains("d 0o755 4000000000 3000000000 0 '' 'a/b'"), "{listed}");
     }
 }
 
 #[test]
 fn a_record_counts_its_own_length() {
-    for len in [
-        0, 1, 80, 88, 89, 90, 91, 92, 985, 986, 987, 988, 989, 9_000, 9_990,
-    ] {
+    for len in [0, 1, 80, 88, 89, 90, 91, 92, 985, 986, 987, 988, 989, 9_000, 9_990] {
         let mut records = Records::default();
         records.add("path", &vec![b'x'; len]);
         let bytes = records.finish();
@@ -184,57 +155,18 @@ fn times_before_1970_are_negative_decimals() {
 #[test]
 fn numbers_too_large_for_octal_go_to_records() {
     let mut nodes = MemoryNodes::new();
-    let attr = Attr {
-        uid: 1 << 40,
-        mtime: Time {
-            secs: 1 << 40,
-            nanos: 0,
-        },
-        ..Default::default()
-    };
+    let attr = Attr { uid: 1 << 40, mtime: Time { secs: 1 << 40, nanos: 0 }, ..Default::default() };
     let xattrs = vec![(b"user.a=b".as_slice().into(), b"".as_slice().into())];
-    let odd = Attr {
-        xattrs: crate::attr::Xattrs::new(xattrs),
-        ..attr.clone()
-    };
-    let entry = |name: &[u8], kind, attr| Entry {
-        name: name.into(),
-        kind,
-        attr,
-    };
-    let entries = vec![
-        entry(b"a", Kind::Fifo, odd),
-        entry(
-            b"b",
-            Kind::CharDevice {
-                major: 1 << 21,
-                minor: 0,
-            },
-            attr,
-        ),
-    ];
+    let odd = Attr { xattrs: crate::attr::Xattrs::new(xattrs), ..attr.clone() };
+    let entry = |name: &[u8], kind, attr| Entry { name: name.into(), kind, attr };
+    let entries =
+        vec![entry(b"a", Kind::Fifo, odd), entry(b"b", Kind::CharDevice { major: 1 << 21, minor: 0 }, attr)];
     let root = crate::tree::NodeSink::put_node(&mut nodes, &crate::tree::Node { entries }).unwrap();
-    let tree = Tree {
-        root,
-        root_attr: Attr::default(),
-        hardlinks: Vec::new(),
-        entries: 2,
-        bytes: 0,
-    };
+    let tree = Tree { root, root_attr: Attr::default(), hardlinks: Vec::new(), entries: 2, bytes: 0 };
     let contents = crate::export::testing::MemoryContents::default();
-    let (bytes, done) = tar_of(&Kept {
-        tree,
-        nodes,
-        contents,
-    });
-    assert!(
-        String::from_utf8_lossy(&bytes).contains("21 uid=1099511627776\n23 mtime=1099511627776\n")
-    );
-    let skipped: Vec<String> = done
-        .skipped
-        .iter()
-        .map(|one| format!("{}: {}", one.what, one.why))
-        .collect();
+    let (bytes, done) = tar_of(&Kept { tree, nodes, contents });
+    assert!(String::from_utf8_lossy(&bytes).contains("21 uid=1099511627776\n23 mtime=1099511627776\n"));
+    let skipped: Vec<String> = done.skipped.iter().map(|one| format!("{}: {}", one.what, one.why)).collect();
     assert_eq!(
         skipped,
         [

@@ -20,10 +20,8 @@ pub fn exclude<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSe
             None if bare.contains('/') => bare.to_string(),
             None => format!("**/{bare}"),
         };
-        let glob = globset::GlobBuilder::new(&anchored)
-            .literal_separator(true)
-            .backslash_escape(true)
-            .build();
+        let glob =
+            globset::GlobBuilder::new(&anchored).literal_separator(true).backslash_escape(true).build();
         set.add(glob.map_err(|err| refuse(pattern, err))?);
     }
     set.build().map_err(|err| refuse("", err))

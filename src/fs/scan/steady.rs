@@ -27,18 +27,14 @@ pub struct SteadyRead<'a> {
 
 impl Read for SteadyRead<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let want = buffer
-            .len()
-            .min(usize::try_from(self.size - self.at).unwrap_or(usize::MAX));
+        let want = buffer.len().min(usize::try_from(self.size - self.at).unwrap_or(usize::MAX));
         if want == 0 {
             return Ok(0);
         }
         let mut read = 0;
         if self.fault.is_none() {
             // At an offset, so that a second reading starts over by itself.
-            match rustix::io::retry_on_intr(|| {
-                rustix::io::pread(self.file, &mut buffer[..want], self.at)
-            }) {
+            match rustix::io::retry_on_intr(|| rustix::io::pread(self.file, &mut buffer[..want], self.at)) {
                 Ok(0) => self.fault = Some(Fault::Short),
                 Ok(some) => read = some,
                 Err(err) => self.fault = Some(Fault::Os(err)),

@@ -430,7 +430,12 @@ impl<'n> Forest<'n> {
     }
 
     fn ids(&self, dir: DirId) -> NodeIds {
-        **self.dirs.get(dir).stored.as_ref().expect("a directory without ids is dirty, and those are put first")
+        **self
+            .dirs
+            .get(dir)
+            .stored
+            .as_ref()
+            .expect("a directory without ids is dirty, and those are put first")
     }
 
     fn node(&self, dir: DirId) -> Node {

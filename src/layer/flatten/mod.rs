@@ -150,7 +150,10 @@ impl<'n> Flattener<'n> {
 
     fn describe_root(&mut self, what: LayerKind, attr: Attr) -> Result<()> {
         if what != LayerKind::Dir {
-            return Err(Error::invalid("layer entry `/`", "puts something that is no folder in the place of the root"));
+            return Err(Error::invalid(
+                "layer entry `/`",
+                "puts something that is no folder in the place of the root",
+            ));
         }
         self.root_attr = attr;
         Ok(())
@@ -174,7 +177,13 @@ impl<'n> Flattener<'n> {
         self.forest.insert(place.dir, name, item)
     }
 
-    fn put_hardlink(&mut self, path: &TreePath, folder: &TreePath, name: &[u8], target: &TreePath) -> Result<()> {
+    fn put_hardlink(
+        &mut self,
+        path: &TreePath,
+        folder: &TreePath,
+        name: &[u8],
+        target: &TreePath,
+    ) -> Result<()> {
         let refuse = |problem: String| Err(Error::invalid(format!("hard link `{path}`"), problem));
         let (target_folder, target_name) = target.split().unwrap_or((TreePath::root(), b""));
         if target_folder.as_bytes() == AUFS_LINKS {
@@ -325,7 +334,10 @@ impl<'n> Flattener<'n> {
             }
             Some(_) if make => {
                 let path = shown(&place.join(part));
-                return Err(Error::invalid(format!("path `/{path}`"), "is no folder, but the layer has entries below it"));
+                return Err(Error::invalid(
+                    format!("path `/{path}`"),
+                    "is no folder, but the layer has entries below it",
+                ));
             }
             None if make && !part.contains(&0) => {
                 self.forest.insert_dir(place.dir, part, implied_attr(), self.layer)?

@@ -109,8 +109,12 @@ impl Model {
     /// Removes what older layers have at the path or under it, as far as `keep_top` says.
     fn hide(&mut self, path: &str, layer: usize, keep_top: bool) {
         let within = |item: &Item| under(&item.path, path) || (!keep_top && item.path == path);
-        let own: Vec<String> =
-            self.items.iter().filter(|item| within(item) && item.layer == layer).map(|item| item.path.clone()).collect();
+        let own: Vec<String> = self
+            .items
+            .iter()
+            .filter(|item| within(item) && item.layer == layer)
+            .map(|item| item.path.clone())
+            .collect();
         self.items.retain(|item| !within(item) || item.layer == layer);
         for path in own {
             let mut dir = parent(&path).to_owned();
@@ -171,7 +175,8 @@ impl Model {
     }
 
     fn view(&self) -> View {
-        let entries = self.items.iter().map(|item| (item.path.clone(), (item.is.clone(), item.attr.clone()))).collect();
+        let entries =
+            self.items.iter().map(|item| (item.path.clone(), (item.is.clone(), item.attr.clone()))).collect();
         let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for item in &self.items {
             groups.entry(item.inode).or_default().push(item.path.clone());
@@ -209,7 +214,10 @@ fn view(nodes: &MemoryNodes, tree: &Tree) -> View {
 
 /// Few names, so that entries meet.
 fn word() -> impl Strategy<Value = String> {
-    let path = || prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4).prop_map(|parts| parts.join("/"));
+    let path = || {
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4)
+            .prop_map(|parts| parts.join("/"))
+    };
     let mode = prop::sample::select(vec!["600", "755", "4711"]);
     let before_name = |path: String, prefix: &str| match path.rsplit_once('/') {
         Some((dir, name)) => format!("{dir}/{prefix}{name}"),

@@ -72,13 +72,7 @@ impl Backend for DirBackend {
             .mode(FILE_MODE)
             .open(&path)
             .map_err(Error::io("create", &path))?;
-        Ok(Box::new(DirDraft {
-            root: self.root.clone(),
-            path,
-            file,
-            len: 0,
-            published: false,
-        }))
+        Ok(Box::new(DirDraft { root: self.root.clone(), path, file, len: 0, published: false }))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn Object>> {

@@ -28,12 +28,7 @@ pub struct Faults {
 
 impl Faults {
     pub fn at(step: u64, fault: Fault) -> Arc<Faults> {
-        Arc::new(Faults {
-            at: step,
-            fault,
-            steps: AtomicU64::new(0),
-            names: Mutex::new(Vec::new()),
-        })
+        Arc::new(Faults { at: step, fault, steps: AtomicU64::new(0), names: Mutex::new(Vec::new()) })
     }
 
     /// Counts only.

@@ -68,19 +68,12 @@ struct MemLock {
 
 impl MemBackend {
     pub fn new(hook: Option<Hook>) -> MemBackend {
-        MemBackend {
-            place: PathBuf::from("memory"),
-            disk: Arc::default(),
-            hook,
-        }
+        MemBackend { place: PathBuf::from("memory"), disk: Arc::default(), hook }
     }
 
     /// The same disk seen by a process of its own, with another hook or none.
     pub fn seen_by(&self, hook: Option<Hook>) -> MemBackend {
-        MemBackend {
-            hook,
-            ..self.clone()
-        }
+        MemBackend { hook, ..self.clone() }
     }
 
     /// A disk of its own with the same names and bytes, all durable.
@@ -156,12 +149,7 @@ impl Backend for MemBackend {
         let file = Arc::<Mutex<MemFile>>::default();
         disk.names.insert(name.clone(), Arc::clone(&file));
         drop(disk);
-        Ok(Box::new(MemDraft {
-            backend: self.clone(),
-            name,
-            file,
-            published: false,
-        }))
+        Ok(Box::new(MemDraft { backend: self.clone(), name, file, published: false }))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn Object>> {
@@ -217,12 +205,7 @@ impl Backend for MemBackend {
             LockMode::Exclusive => lock.exclusive = true,
         }
         lock.holder = holder.to_owned();
-        Ok(Some(Box::new(MemHeld {
-            disk: Arc::clone(&self.disk),
-            name: name.to_owned(),
-            mode,
-            life,
-        })))
+        Ok(Some(Box::new(MemHeld { disk: Arc::clone(&self.disk), name: name.to_owned(), mode, life })))
     }
 
     fn lock_holder(&self, name: &str) -> String {

@@ -118,12 +118,7 @@ fn add_places(txn: &WriteTransaction, ordinal: u32, footer: &Footer) -> Result<(
     let mut sha1s = Vec::new();
     for row in rows {
         bytes += row.len;
-        let place = Place {
-            ordinal,
-            frame: offsets[row.frame as usize],
-            skip: row.skip,
-            len: row.len,
-        };
+        let place = Place { ordinal, frame: offsets[row.frame as usize], skip: row.skip, len: row.len };
         let table = if row.kind == ObjectKind::Content { &mut contents } else { &mut recipes };
         if table.get(&row.id).map_err(fault("read"))?.is_some() {
             dead += row.len;

@@ -34,26 +34,17 @@ const RETRY: Duration = Duration::from_millis(1);
 
 /// Runs something on redb; a panic in there (it trusts its pages) becomes an error.
 pub fn guarded<T>(doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(Error::Index {
-            doing,
-            source: "redb stopped on damaged pages".into(),
-        })
-    })
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::Index { doing, source: "redb stopped on damaged pages".into() }))
 }
 
 /// Turns any of redb's errors into ours; use as `.map_err(fault("read"))`.
 pub fn fault<E: Into<redb::Error>>(doing: &'static str) -> impl FnOnce(E) -> Error {
     move |err| match err.into() {
-        redb::Error::Io(source) if !is_short_or_wrong(&source) => Error::Io {
-            doing,
-            path: INDEX_NAME.into(),
-            source,
-        },
-        other => Error::Index {
-            doing,
-            source: Box::new(other),
-        },
+        redb::Error::Io(source) if !is_short_or_wrong(&source) => {
+            Error::Io { doing, path: INDEX_NAME.into(), source }
+        }
+        other => Error::Index { doing, source: Box::new(other) },
     }
 }
 

@@ -78,12 +78,7 @@ impl Footer {
     }
 
     pub fn location(pack: PackId, offsets: &[u64], row: &ObjectRow) -> Location {
-        Location {
-            pack,
-            frame: offsets[row.frame as usize],
-            skip: row.skip,
-            len: row.len,
-        }
+        Location { pack, frame: offsets[row.frame as usize], skip: row.skip, len: row.len }
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -134,10 +129,7 @@ impl Footer {
         let sequence = take.varint()?;
         let mut frames = Vec::with_capacity(take.count(2)?);
         for _ in 0..frames.capacity() {
-            let frame = FrameRow {
-                stored_len: take.u32()?,
-                raw_len: take.u32()?,
-            };
+            let frame = FrameRow { stored_len: take.u32()?, raw_len: take.u32()? };
             if frame.stored_len > frame.raw_len || frame.raw_len > FRAME_RAW_BYTES_MAX {
                 return Err(take.damaged("a frame", format!("{} of {}", frame.stored_len, frame.raw_len)));
             }
@@ -173,25 +165,14 @@ impl Footer {
             journal.push(Segment { sequence, records });
         }
         take.end()?;
-        Ok(Footer {
-            class,
-            companion,
-            sequence,
-            frames,
-            objects,
-            companions,
-            replaces,
-            journal,
-        })
+        Ok(Footer { class, companion, sequence, frames, objects, companions, replaces, journal })
     }
 
     /// The footer and trailer as they are appended after `offset` bytes, and the pack's id.
     pub fn seal(&self, offset: u64) -> Result<(Vec<u8>, PackId)> {
         let raw = self.encode();
-        let mut bytes = zstd::encode_all(&raw[..], FOOTER_LEVEL).map_err(|source| Error::Stream {
-            thing: "the compressor".to_owned(),
-            source,
-        })?;
+        let mut bytes = zstd::encode_all(&raw[..], FOOTER_LEVEL)
+            .map_err(|source| Error::Stream { thing: "the compressor".to_owned(), source })?;
         let id = PackId::of(&bytes);
         // The trailer has 32 bits for each: a pack of some fifty million objects.
         let length = |len: usize| {
@@ -217,14 +198,7 @@ fn take_object(take: &mut Take) -> Result<ObjectRow> {
         .ok_or_else(|| take.damaged("a kind of object", code.to_string()))?;
     let id = take.array()?;
     let sha1 = if code & WITH_SHA1 != 0 { Some(Sha1Id(take.array()?)) } else { None };
-    Ok(ObjectRow {
-        kind,
-        id,
-        sha1,
-        frame: take.u32()?,
-        skip: take.u32()?,
-        len: take.varint()?,
-    })
+    Ok(ObjectRow { kind, id, sha1, frame: take.u32()?, skip: take.u32()?, len: take.varint()? })
 }
 
 fn take_packs(take: &mut Take) -> Result<Vec<PackId>> {

@@ -47,12 +47,7 @@ impl FrameHeader {
         if raw_len > FRAME_RAW_BYTES_MAX || stored_len > raw_len || bytes[9..12] != [0; 3] {
             return Err(damaged(thing, "a frame header", format!("{stored_len} of {raw_len} bytes")));
         }
-        Ok(FrameHeader {
-            stored_len,
-            raw_len,
-            codec,
-            crc: number(12),
-        })
+        Ok(FrameHeader { stored_len, raw_len, codec, crc: number(12) })
     }
 
     fn to_bytes(self) -> [u8; FRAME_HEADER_BYTES] {
@@ -145,18 +140,11 @@ pub fn decode(thing: &str, header: &FrameHeader, stored: Vec<u8>) -> Result<Vec<
 }
 
 fn damaged(thing: &str, expected: &str, found: String) -> Error {
-    Error::Corrupt {
-        thing: thing.to_owned(),
-        expected: expected.to_owned(),
-        found,
-    }
+    Error::Corrupt { thing: thing.to_owned(), expected: expected.to_owned(), found }
 }
 
 fn broken(source: std::io::Error) -> Error {
-    Error::Stream {
-        thing: "the compressor".to_owned(),
-        source,
-    }
+    Error::Stream { thing: "the compressor".to_owned(), source }
 }
 
 #[cfg(test)]
@@ -170,7 +158,8 @@ mod tests {
 
     #[test]
     fn what_does_not_compress_is_kept_raw() {
-        let noise: Vec<u8> = (0u32..9000).flat_map(|n| crc32fast::hash(&n.to_le_bytes()).to_le_bytes()).collect();
+        let noise: Vec<u8> =
+            (0u32..9000).flat_map(|n| crc32fast::hash(&n.to_le_bytes()).to_le_bytes()).collect();
         for (raw, codec) in [(vec![7; 5000], Codec::Zstd), (noise, Codec::Raw), (Vec::new(), Codec::Raw)] {
             let mut frame = Vec::new();
             FrameEncoder::new(3).unwrap().encode(&raw, Some(3), &mut frame).unwrap();

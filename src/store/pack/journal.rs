@@ -25,17 +25,35 @@ pub struct Segment {
 pub enum Record {
     Move(Move),
     /// How to make the blob of a digest; `digest` is the key as the caller spells it.
-    Blob { digest: Vec<u8>, blob: BlobRow },
+    Blob {
+        digest: Vec<u8>,
+        blob: BlobRow,
+    },
     /// The tree that a stack of layers flattens to.
-    Chain { chain: ChainId, tree: TreeId },
+    Chain {
+        chain: ChainId,
+        tree: TreeId,
+    },
     /// The trees a commit names: the store does not read commits.
-    CommitTrees { commit: CommitId, trees: Vec<TreeId> },
+    CommitTrees {
+        commit: CommitId,
+        trees: Vec<TreeId>,
+    },
     /// Forgets reflog entries older than this, except each name's newest.
-    ExpireLog { before: i64 },
+    ExpireLog {
+        before: i64,
+    },
     /// Objects that collection took out of the index but left in a pack not worth rewriting.
-    Drop { kind: ObjectKind, ids: Vec<[u8; 32]> },
-    DropBlob { digest: Vec<u8> },
-    DropChain { chain: ChainId },
+    Drop {
+        kind: ObjectKind,
+        ids: Vec<[u8; 32]>,
+    },
+    DropBlob {
+        digest: Vec<u8>,
+    },
+    DropChain {
+        chain: ChainId,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,11 +115,7 @@ impl BlobRow {
             2 => BlobSource::Recipe(DiffId(take.array()?)),
             other => return Err(take.damaged("a blob source", other.to_string())),
         };
-        Ok(BlobRow {
-            source,
-            size: take.varint()?,
-            diff_id: take_option(take)?.map(DiffId),
-        })
+        Ok(BlobRow { source, size: take.varint()?, diff_id: take_option(take)?.map(DiffId) })
     }
 }
 
@@ -140,10 +154,7 @@ impl Move {
             kind: RefKind::decode(take)?,
             old: take_option(take)?.map(CommitId),
             new: take_option(take)?.map(CommitId),
-            time: Time {
-                secs: i64::from_le_bytes(take.array()?),
-                nanos: u32::from_le_bytes(take.array()?),
-            },
+            time: Time { secs: i64::from_le_bytes(take.array()?), nanos: u32::from_le_bytes(take.array()?) },
             who: take.text()?,
             message: take.text()?,
         })
@@ -197,33 +208,21 @@ impl Record {
     pub fn decode(take: &mut Take) -> Result<Record> {
         Ok(match take.u8()? {
             1 => Record::Move(Move::decode(take)?),
-            2 => Record::Blob {
-                digest: take.counted()?.to_vec(),
-                blob: BlobRow::decode(take)?,
-            },
-            3 => Record::Chain {
-                chain: ChainId(take.array()?),
-                tree: TreeId(take.array()?),
-            },
+            2 => Record::Blob { digest: take.counted()?.to_vec(), blob: BlobRow::decode(take)? },
+            3 => Record::Chain { chain: ChainId(take.array()?), tree: TreeId(take.array()?) },
             4 => Record::CommitTrees {
                 commit: CommitId(take.array()?),
                 trees: take_ids(take)?.into_iter().map(TreeId).collect(),
             },
-            5 => Record::ExpireLog {
-                before: i64::from_le_bytes(take.array()?),
-            },
+            5 => Record::ExpireLog { before: i64::from_le_bytes(take.array()?) },
             6 => {
                 let code = take.u8()?;
                 let kind = ObjectKind::from_code(code)
                     .ok_or_else(|| take.damaged("a kind of object", code.to_string()))?;
                 Record::Drop { kind, ids: take_ids(take)? }
             }
-            7 => Record::DropBlob {
-                digest: take.counted()?.to_vec(),
-            },
-            8 => Record::DropChain {
-                chain: ChainId(take.array()?),
-            },
+            7 => Record::DropBlob { digest: take.counted()?.to_vec() },
+            8 => Record::DropChain { chain: ChainId(take.array()?) },
             other => return Err(take.damaged("a kind of journal record", other.to_string())),
         })
     }

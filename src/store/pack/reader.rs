@@ -45,11 +45,7 @@ pub struct PackReader {
 
 impl PackReader {
     pub fn new(backend: Arc<dyn Backend>) -> PackReader {
-        PackReader {
-            backend,
-            packs: Mutex::default(),
-            frames: Mutex::default(),
-        }
+        PackReader { backend, packs: Mutex::default(), frames: Mutex::default() }
     }
 
     /// Opens `len` bytes of the object at a location from `offset` on.

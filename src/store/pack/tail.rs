@@ -195,10 +195,8 @@ pub fn run_job(tail: &Tail, encoder: &mut FrameEncoder, job: Job) -> Vec<u8> {
     let mut frame = Vec::new();
     match encoder.encode(&raw, level, &mut frame) {
         Ok(()) => {
-            let row = FrameRow {
-                stored_len: (frame.len() - FRAME_HEADER_BYTES) as u32,
-                raw_len: raw.len() as u32,
-            };
+            let row =
+                FrameRow { stored_len: (frame.len() - FRAME_HEADER_BYTES) as u32, raw_len: raw.len() as u32 };
             tail.append(number, frame, row);
         }
         Err(err) => tail.fail(Some(err)),
@@ -233,8 +231,5 @@ pub fn start_worker(
                 let _ = spares.try_send(spare);
             }
         })
-        .map_err(|source| Error::Stream {
-            thing: "a thread".to_owned(),
-            source,
-        })
+        .map_err(|source| Error::Stream { thing: "a thread".to_owned(), source })
 }

@@ -78,11 +78,7 @@ impl PackWriter {
         Ok(PackWriter {
             class,
             tail: Arc::new(Tail::new(draft)),
-            pool: Pool {
-                jobs: None,
-                spares: None,
-                threads: Vec::new(),
-            },
+            pool: Pool { jobs: None, spares: None, threads: Vec::new() },
             level,
             issued: 0,
             objects: Vec::new(),
@@ -123,12 +119,7 @@ impl PackWriter {
     /// Begins an object of any size, whose id is known at its end.
     pub fn begin_run(&mut self, kind: ObjectKind) {
         let bytes = self.buffer();
-        self.run = Some(Run {
-            kind,
-            first: self.issued,
-            len: 0,
-            bytes,
-        });
+        self.run = Some(Run { kind, first: self.issued, len: 0, bytes });
     }
 
     pub fn write_run(&mut self, mut bytes: &[u8]) -> Result<()> {
@@ -157,14 +148,7 @@ impl PackWriter {
         if !run.bytes.is_empty() {
             self.issue(run.bytes, run.kind)?;
         }
-        self.objects.push(ObjectRow {
-            kind: run.kind,
-            id,
-            sha1,
-            frame: run.first,
-            skip: 0,
-            len: run.len,
-        });
+        self.objects.push(ObjectRow { kind: run.kind, id, sha1, frame: run.first, skip: 0, len: run.len });
         Ok(())
     }
 
@@ -217,11 +201,7 @@ impl PackWriter {
             ObjectKind::Content => self.level,
             _ => Some(MANIFEST_LEVEL),
         };
-        let job = Job {
-            number: self.issued,
-            raw,
-            level,
-        };
+        let job = Job { number: self.issued, raw, level };
         self.tail.wait_for_room(self.issued)?;
         self.issued += 1;
         if level.is_none() {
@@ -286,10 +266,7 @@ impl FinishedPack {
     pub fn empty(backend: &dyn Backend, class: Class) -> Result<FinishedPack> {
         let mut draft = backend.draft("pack")?;
         draft.append(&pack_header(class))?;
-        Ok(FinishedPack {
-            footer: Footer::new(class),
-            draft,
-        })
+        Ok(FinishedPack { footer: Footer::new(class), draft })
     }
 
     /// Writes footer and trailer and makes them durable.
@@ -297,12 +274,7 @@ impl FinishedPack {
         let (bytes, id) = self.footer.seal(self.draft.len())?;
         self.draft.append(&bytes)?;
         self.draft.sync()?;
-        Ok(SealedPack {
-            id,
-            footer: self.footer,
-            len: self.draft.len(),
-            draft: self.draft,
-        })
+        Ok(SealedPack { id, footer: self.footer, len: self.draft.len(), draft: self.draft })
     }
 }
 

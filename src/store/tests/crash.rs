@@ -147,10 +147,13 @@ fn a_sweep_drops_the_dead_keeps_the_journal_and_survives_a_rebuild() {
         let backend = world();
         let store = open(&backend).unwrap();
         commit_version(&store, 3).unwrap();
-        let size = |store: &Store| store.snapshot().unwrap().packs().unwrap().iter().map(|(_, row)| row.len).sum::<u64>();
+        let size = |store: &Store| {
+            store.snapshot().unwrap().packs().unwrap().iter().map(|(_, row)| row.len).sum::<u64>()
+        };
         let (before, log) = (size(&store), store.snapshot().unwrap().log(b"main").unwrap());
         let keep_log = SweepOptions { rewrite_below_percent: percent, ..SweepOptions::default() };
-        let dry = store.sweep(&mut live, &SweepOptions { dry_run: true, ..keep_log.clone() }, &Silent).unwrap();
+        let dry =
+            store.sweep(&mut live, &SweepOptions { dry_run: true, ..keep_log.clone() }, &Silent).unwrap();
         assert_eq!(size(&store), before);
         let swept = store.sweep(&mut live, &keep_log, &Silent).unwrap();
         assert_eq!((swept.dropped, swept.packs_rewritten), (dry.dropped, dry.packs_rewritten));

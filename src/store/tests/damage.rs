@@ -151,7 +151,11 @@ fn a_damaged_configuration_is_refused_and_locks_do_not_matter() {
     }
     for lock in ["locks/commit", "locks/writers"] {
         for damage in [Damage::Flip, Damage::Truncate, Damage::Delete] {
-            assert_eq!(outcome(|folder| folder.join(lock), damage, |_| 3), Outcome::Same, "{lock} {damage:?}");
+            assert_eq!(
+                outcome(|folder| folder.join(lock), damage, |_| 3),
+                Outcome::Same,
+                "{lock} {damage:?}"
+            );
         }
     }
 }

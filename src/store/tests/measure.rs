@@ -65,7 +65,11 @@ fn measure() {
         let done = transaction.commit(&Silent).unwrap();
         let all = start.elapsed();
         let now = cpu();
-        println!("{round}: processor time {}0 ms, of it the caller's {}0 ms", now.0 - before.0, now.1 - before.1);
+        println!(
+            "{round}: processor time {}0 ms, of it the caller's {}0 ms",
+            now.0 - before.0,
+            now.1 - before.1
+        );
         let rate = bytes as f64 / 1e6 / all.as_secs_f64();
         println!(
             "{round}: {} files, {} MB; put {put:?}, commit {:?}, {rate:.0} MB/s; stored {} MB, {} new",

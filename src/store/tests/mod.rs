@@ -35,10 +35,7 @@ use std::io::Read;
 use std::time::Duration;
 
 pub fn options() -> OpenOptions {
-    OpenOptions {
-        lock_timeout: Duration::from_secs(5),
-        ..OpenOptions::default()
-    }
+    OpenOptions { lock_timeout: Duration::from_secs(5), ..OpenOptions::default() }
 }
 
 /// The same bytes for the same seed, not compressible.
@@ -62,7 +59,8 @@ pub fn put(transaction: &mut Transaction, bytes: &[u8]) -> ContentId {
 }
 
 pub fn read(store: &Store, id: &ContentId) -> crate::error::Result<Vec<u8>> {
-    let location = store.locate(&[*id])?[0].ok_or_else(|| crate::error::Error::not_found("content", id.to_string()))?;
+    let location =
+        store.locate(&[*id])?[0].ok_or_else(|| crate::error::Error::not_found("content", id.to_string()))?;
     let mut bytes = Vec::new();
     store
         .open_content(&location, 0, location.len)?
@@ -97,11 +95,7 @@ pub fn put_version(transaction: &mut Transaction, seed: u32) -> crate::error::Re
         attr: Attr::default(),
     };
     let below = transaction.put_node(&Node { entries: vec![file("passwd"), file(&format!("v{seed}"))] })?;
-    let etc = Entry {
-        name: b"etc"[..].into(),
-        kind: Kind::Dir(below),
-        attr: Attr::default(),
-    };
+    let etc = Entry { name: b"etc"[..].into(), kind: Kind::Dir(below), attr: Attr::default() };
     let root = transaction.put_node(&Node { entries: vec![etc] })?;
     let tree = transaction.put_tree(&Tree {
         root,
@@ -121,11 +115,7 @@ pub fn put_version(transaction: &mut Transaction, seed: u32) -> crate::error::Re
     writer.finish(kept, None)?;
     transaction.put_blob(
         format!("sha256:{kept}").as_bytes(),
-        BlobRow {
-            source: BlobSource::Content(kept),
-            size: 2_000,
-            diff_id: Some(layer),
-        },
+        BlobRow { source: BlobSource::Content(kept), size: 2_000, diff_id: Some(layer) },
     );
     let commit = transaction.put_commit(format!("commit of {seed}").into_bytes(), &[tree])?;
     transaction.move_ref(ref_move("main", Expected::Any, Some(commit)))?;
@@ -146,7 +136,8 @@ pub fn picture(store: &Store) -> crate::error::Result<BTreeMap<String, String>> 
         picture.insert(format!("ref {}", crate::path::shown(&row.name)), row.commit.to_string());
     }
     for entry in snapshot.logs()? {
-        let key = format!("log {} {} {}", crate::path::shown(&entry.moved.name), entry.sequence, entry.number);
+        let key =
+            format!("log {} {} {}", crate::path::shown(&entry.moved.name), entry.sequence, entry.number);
         picture.insert(key, format!("{:?}", entry.moved));
     }
     for (digest, blob) in snapshot.blobs()? {
@@ -179,5 +170,8 @@ pub fn picture(store: &Store) -> crate::error::Result<BTreeMap<String, String>> 
 pub fn tree_of(store: &Store, commit: &CommitId) -> Option<TreeId> {
     let snapshot = store.snapshot().unwrap();
     let chains = snapshot.chains().unwrap();
-    chains.into_iter().map(|(_, tree)| tree).find(|tree| snapshot.commits_of_tree(tree).unwrap().contains(commit))
+    chains
+        .into_iter()
+        .map(|(_, tree)| tree)
+        .find(|tree| snapshot.commits_of_tree(tree).unwrap().contains(commit))
 }

@@ -105,7 +105,9 @@ fn who_waits_too_long_learns_for_whom() {
     let hasty = Store::open(folder.path(), &hasty).unwrap();
     let keep_all = &mut |_: &_| Ok(Box::new(|_, _: &_| true) as Box<_>);
     match hasty.sweep(keep_all, &SweepOptions::default(), &Silent) {
-        Err(Error::Locked { holder, .. }) => assert!(holder.starts_with("import web.tar (process "), "{holder}"),
+        Err(Error::Locked { holder, .. }) => {
+            assert!(holder.starts_with("import web.tar (process "), "{holder}")
+        }
         other => panic!("{other:?}"),
     }
     drop(transaction);
@@ -164,6 +166,11 @@ fn a_killed_writer_leaves_a_sound_store() {
         assert!(log.len() > commits, "round {round}");
         commits = log.len();
         let seen = store.verify(&VerifyOptions { read_data: true }, &Silent).unwrap();
-        assert!(seen.problems.is_empty() && seen.strays.is_empty(), "{round}: {:?} {:?}", seen.problems, seen.strays);
+        assert!(
+            seen.problems.is_empty() && seen.strays.is_empty(),
+            "{round}: {:?} {:?}",
+            seen.problems,
+            seen.strays
+        );
     }
 }

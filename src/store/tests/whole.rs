@@ -64,7 +64,9 @@ fn any_part_of_a_large_content_is_read_alone() {
         let id = put(&mut transaction, &bytes);
         transaction.commit(&Silent).unwrap();
         let contents = store.contents();
-        for (offset, len) in [(0, 10), (524_288, 1), (1_048_575, 2), (1_000_000, 600_000), (1_599_999, 1), (7, 0)] {
+        for (offset, len) in
+            [(0, 10), (524_288, 1), (1_048_575, 2), (1_000_000, 600_000), (1_599_999, 1), (7, 0)]
+        {
             let mut part = Vec::new();
             contents.open(&id, offset, len).unwrap().read_to_end(&mut part).unwrap();
             assert!(part == bytes[offset as usize..(offset + len) as usize], "{offset}+{len}");

@@ -1,0 +1,67 @@
+use super::session::Session;
+use crate::cli::output::bytes;
+use crate::error::Result;
+use crate::id::CommitId;
+use crate::id::TreeId;
+use crate::inspect::names::Names;
+use crate::inspect::usage;
+use serde_json::json;
+
+/// Show what each version weighs, and what it shares
+///
+/// SIZE is what a version's distinct files weigh, SHARED what it has in common with other versions
+/// in the store, UNIQUE what would go with it. Below stands what the store takes on disk.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only these versions [default: all that a branch or tag leads to]
+    versions: Vec<String>,
+}
+
+pub fn run(args: Args, session: &Session) -> Result<u8> {
+    let repo = session.repo()?;
+    let names = Names::of(&repo)?;
+    let asked: Vec<CommitId> =
+        args.versions.iter().map(|text| Ok(repo.resolve(text)?.id)).collect::<Result<_>>()?;
+    let mut all: Vec<CommitId> = names.commits().copied().collect();
+    all.extend(asked.iter().filter(|id| names.get(id).is_none()));
+    all.sort_by_key(|id| names.shown(id));
+    let mut groups: Vec<Vec<TreeId>> = Vec::new();
+    for id in &all {
+        groups.push(repo.commit(id)?.trees.iter().map(|tree| tree.tree).collect());
+    }
+    let usages = usage::measure(&repo, &groups)?;
+    let disk = repo.disk_usage()?;
+    let mut out = session.output();
+    let mut rows = Vec::new();
+    for (id, usage) in all.iter().zip(&usages) {
+        if !asked.is_empty() && !asked.contains(id) {
+            continue;
+        }
+        if out.is_json() {
+            out.record(&json!({
+                "version": names.shown(id), "commit": id.to_string(), "files": usage.files, "bytes": usage.bytes,
+                "shared_bytes": usage.shared(), "unique_bytes": usage.unique,
+            }))?;
+        } else {
+            let sizes = [usage.bytes, usage.shared(), usage.unique].map(bytes);
+            rows.push([vec![names.shown(id), id.short(), usage.files.to_string()], sizes.to_vec()].concat());
+        }
+    }
+    if out.is_json() {
+        out.record(&json!({
+            "message_type": "summary", "file_pack_bytes": disk.file_packs, "blob_pack_bytes": disk.blob_packs,
+            "index_bytes": disk.index, "contents": disk.contents,
+        }))?;
+    } else {
+        out.table(&["VERSION", "COMMIT", "FILES", "SIZE", "SHARED", "UNIQUE"], &rows)?;
+        out.line("")?;
+        out.line(format!(
+            "On disk: {} of files and manifests, {} of index, {} of compressed layers kept whole.",
+            bytes(disk.file_packs),
+            bytes(disk.index),
+            bytes(disk.blob_packs),
+        ))?;
+    }
+    out.finish()?;
+    Ok(0)
+}

@@ -1,0 +1,65 @@
+use super::session::Session;
+use crate::cli::error::PARTIAL;
+use crate::error::Result;
+use crate::export;
+use crate::export::ExportOptions;
+use crate::oci::location::Location;
+use crate::oci::platform::Platform;
+use serde_json::json;
+
+/// Take an image out of the store
+///
+/// SINK is oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME:TAG], dir:PATH
+/// (skopeo's): the image itself, every digest as it came in; or tar:PATH: its flattened tree as one
+/// tar; or a path alone: its tree checked out into a new or empty folder.
+///
+/// Example: imgit export web:v1 oci:web-v1 && skopeo inspect oci:web-v1:v1
+#[derive(clap::Args)]
+pub struct Args {
+    /// The version: NAME[:REF], with git's ~N, ^N and @{date}, or a commit id
+    version: String,
+    sink: String,
+    /// Only this platform of a multi-platform image, os/arch[/variant]
+    #[arg(long)]
+    platform: Option<String>,
+    /// Put a new archive over an old one; a folder must be new or empty in any case
+    #[arg(short, long)]
+    force: bool,
+}
+
+pub fn run(args: Args, session: &Session) -> Result<u8> {
+    let repo = session.repo()?;
+    let version = repo.resolve(&args.version)?;
+    let options = ExportOptions {
+        platform: args.platform.as_deref().map(Platform::parse).transpose()?,
+        replace: args.force,
+        reference: version.name.as_ref().map(|name| name.reference().to_string()),
+    };
+    let sink = Location::parse(&args.sink)?;
+    let to_stdout = sink.is_standard();
+    let done = export::export(&repo, &version, &sink, &options, session.progress())?;
+    let mut out = session.output();
+    if to_stdout {
+        // Standard output holds the archive.
+    } else if out.is_json() {
+        let skipped: Vec<_> = done
+            .skipped
+            .iter()
+            .map(|skip| {
+                let paths: Vec<String> = skip.paths.iter().map(ToString::to_string).collect();
+                json!({ "what": skip.what.to_string(), "why": skip.why, "count": skip.count, "paths": paths })
+            })
+            .collect();
+        out.record(&json!({
+            "message_type": "exported", "version": version.shown, "sink": done.sink, "digest": done.digest, "skipped": skipped,
+        }))?;
+    } else if let Some(digest) = &done.digest {
+        out.line(digest)?;
+    }
+    out.finish()?;
+    for skip in &done.skipped {
+        session.console.warn(&skip.to_string());
+    }
+    session.console.say(&format!("Exported {} to {}.", version.shown, done.sink));
+    Ok(if done.skipped.is_empty() { 0 } else { PARTIAL })
+}

@@ -1,0 +1,124 @@
+use super::session::Session;
+use crate::cli::error::PARTIAL;
+use crate::cli::output::bytes;
+use crate::error::Error;
+use crate::error::Result;
+use crate::fs::scan;
+use crate::fs::scan::ScanOptions;
+use crate::import::ImportOptions;
+use crate::import::ImportReport;
+use crate::oci::location::Location;
+use crate::oci::name::ImageName;
+use crate::oci::platform::Platform;
+use crate::repo::Signature;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Bring images into the store
+///
+/// SOURCE is oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF], dir:PATH (skopeo's),
+/// tar:PATH, or a path alone, which is recognised by what is in it; a plain folder is taken as the
+/// root of a file system. `-` as PATH is standard input. Each import is a commit on the branch
+/// NAME:REF; importing what is there already does nothing.
+///
+/// Example: docker save web:v2 | imgit import docker-archive:-
+#[derive(clap::Args)]
+pub struct Args {
+    source: String,
+    /// What to call it in the store [default: the name it carries, else the file's]
+    #[arg(value_name = "NAME[:REF]")]
+    name: Option<String>,
+    /// Say why, for the log
+    #[arg(short, long)]
+    message: Option<String>,
+    /// Who, for the log
+    #[arg(long, env = "IMGIT_AUTHOR", hide_env_values = true)]
+    author: Option<String>,
+    /// Note something about this version; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    labels: Vec<String>,
+    /// Take only this platform of a multi-platform image, os/arch[/variant]
+    #[arg(long)]
+    platform: Option<String>,
+    /// For a folder: do not cross into other file systems
+    #[arg(short = 'x', long)]
+    one_file_system: bool,
+    /// For a folder: leave out what matches; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// For a folder: report files that cannot be read and go on
+    #[arg(long)]
+    keep_going: bool,
+}
+
+pub fn run(args: Args, session: &Session) -> Result<u8> {
+    let location = Location::parse(&args.source)?;
+    let options = ImportOptions {
+        name: args.name.as_deref().map(ImageName::parse).transpose()?,
+        platform: args.platform.as_deref().map(Platform::parse).transpose()?,
+        message: args.message,
+        labels: labels(&args.labels)?,
+        signature: Signature::now(args.author)?,
+        scan: ScanOptions {
+            one_file_system: args.one_file_system,
+            exclude: scan::exclude(args.exclude.iter().map(String::as_str))?,
+            keep_going: args.keep_going,
+        },
+    };
+    let repo = session.repo_or_new()?;
+    let report = crate::import::import(&repo, &location, &options, session.progress())?;
+    if let Location::Bare(_) = location {
+        session.console.say(&format!("{} is taken for {}.", args.source, report.location));
+    }
+    print(session, &report)?;
+    Ok(if session.console.problems() > 0 { PARTIAL } else { 0 })
+}
+
+fn labels(typed: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut labels = BTreeMap::new();
+    for text in typed {
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| Error::Usage(format!("label `{text}` is not KEY=VALUE")))?;
+        labels.insert(key.to_string(), value.to_string());
+    }
+    Ok(labels)
+}
+
+fn print(session: &Session, report: &ImportReport) -> Result<()> {
+    let mut out = session.output();
+    for imported in &report.refs {
+        if out.is_json() {
+            out.record(&json!({
+                "message_type": "imported", "name": imported.name.to_string(), "commit": imported.commit.to_string(),
+                "digest": imported.artifact.digest, "kind": imported.artifact.kind.word(), "unchanged": imported.unchanged,
+            }))?;
+        } else if imported.unchanged {
+            session.console.say(&format!("{} is up to date at {}", imported.name, imported.commit.short()));
+        } else {
+            out.line(format!("{} {}", imported.commit.short(), imported.name))?;
+        }
+    }
+    let (read, known) = (report.layers_read, report.layers_known);
+    if let Some(done) = &report.committed {
+        let layers = match read + known {
+            0 => String::new(),
+            _ => format!("{read} layers read, {known} known; "),
+        };
+        session.console.say(&format!(
+            "{layers}{} new contents, {}, stored in {}.",
+            done.new_contents,
+            bytes(done.new_content_bytes),
+            bytes(done.stored_bytes),
+        ));
+    }
+    if out.is_json() {
+        let done = report.committed.as_ref();
+        out.record(&json!({
+            "message_type": "summary", "layers_read": read, "layers_known": known,
+            "new_contents": done.map_or(0, |done| done.new_contents),
+            "new_content_bytes": done.map_or(0, |done| done.new_content_bytes),
+            "stored_bytes": done.map_or(0, |done| done.stored_bytes),
+        }))?;
+    }
+    out.finish()
+}

@@ -1,0 +1,76 @@
+//! The only way to stdout: data, for a person or for a program.
+
+pub mod diff;
+mod human;
+
+pub use human::bytes;
+pub use human::mode;
+pub use human::quoted;
+pub use human::time;
+pub use human::time_of_day;
+
+use crate::error::Error;
+use crate::error::Result;
+use std::io::BufWriter;
+use std::io::Stdout;
+use std::io::Write;
+
+pub struct Output {
+    out: BufWriter<Stdout>,
+    json: bool,
+}
+
+impl Output {
+    pub fn new(json: bool) -> Output {
+        Output { out: BufWriter::with_capacity(1 << 16, std::io::stdout()), json }
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub fn line(&mut self, text: impl AsRef<str>) -> Result<()> {
+        self.raw(text.as_ref().as_bytes())?;
+        self.raw(b"\n")
+    }
+
+    /// One JSON value on a line of its own.
+    pub fn record(&mut self, value: &serde_json::Value) -> Result<()> {
+        self.line(value.to_string())
+    }
+
+    /// One JSON value over several lines, for a person who asked for JSON.
+    pub fn document(&mut self, value: &serde_json::Value) -> Result<()> {
+        self.line(serde_json::to_string_pretty(value).expect("a Value always serialises"))
+    }
+
+    pub fn raw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(broken)
+    }
+
+    pub fn finish(mut self) -> Result<()> {
+        self.out.flush().map_err(broken)
+    }
+
+    /// Rows under headings, columns as wide as their widest cell, numbers to the right.
+    pub fn table(&mut self, headings: &[&str], rows: &[Vec<String>]) -> Result<()> {
+        for line in human::table(headings, rows) {
+            self.line(line)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn broken(source: std::io::Error) -> Error {
+    Error::Io { doing: "write to", path: "standard output".into(), source }
+}

@@ -1,0 +1,172 @@
+//! In: from wherever an image is, into the store, as one commit for each ref.
+//!
+//! Everything of one import goes through one transaction: it becomes visible whole or leaves no
+//! trace. What the store already knows is not read again.
+
+mod blobs;
+mod directory;
+mod image;
+mod layer;
+mod naming;
+mod pipeline;
+mod tarball;
+
+use crate::error::Doing;
+use crate::error::Error;
+use crate::error::Result;
+use crate::history::commit::Artifact;
+use crate::history::commit::Commit;
+use crate::history::commit::PlatformTree;
+use crate::history::refs::RefKind;
+use crate::history::refs::RefName;
+use crate::id::CommitId;
+use crate::id::TreeId;
+use crate::oci::location::Location;
+use crate::oci::name::ImageName;
+use crate::oci::open;
+use crate::oci::open::Content;
+use crate::oci::platform::Platform;
+use crate::progress::Progress;
+use crate::repo::Repo;
+use crate::repo::Signature;
+use crate::store::Committed;
+use crate::store::Transaction;
+use std::collections::BTreeMap;
+
+pub struct ImportOptions {
+    /// The name in the store; by default the one that the source carries.
+    pub name: Option<ImageName>,
+    /// Take this platform of a multi-platform image alone.
+    pub platform: Option<Platform>,
+    pub message: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub signature: Signature,
+    /// For directories: stay on one file system, and what to leave out.
+    pub scan: crate::fs::scan::ScanOptions,
+}
+
+/// What became of one ref.
+pub struct Imported {
+    pub name: RefName,
+    pub commit: CommitId,
+    /// The ref already held this very artifact; nothing was written.
+    pub unchanged: bool,
+    pub artifact: Artifact,
+}
+
+pub struct ImportReport {
+    /// What a bare path was taken for.
+    pub location: Location,
+    pub refs: Vec<Imported>,
+    /// `None` when nothing had to be written.
+    pub committed: Option<Committed>,
+    pub layers_read: usize,
+    pub layers_known: usize,
+}
+
+/// What a source's reader made of one artifact, before it becomes a commit.
+pub(crate) struct Taken {
+    pub names: Vec<RefName>,
+    pub artifact: Artifact,
+    pub trees: Vec<PlatformTree>,
+}
+
+/// Imports everything that `location` names.
+pub fn import(
+    repo: &Repo,
+    location: &Location,
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<ImportReport> {
+    let failed = || format!("cannot import {location}");
+    let opened = open::open(location, &repo.scratch()).doing(failed)?;
+    let location = &opened.location;
+    let failed = || format!("cannot import {location}");
+    let mut work = Work { repo, options, tx: None, layers_read: 0, layers_known: 0 };
+    let one_name = || match &options.name {
+        Some(name) => Ok(RefName::of(name)),
+        None => Ok(RefName::of(&naming::file_name(location)?)),
+    };
+    let taken = match opened.content {
+        Content::Directory(path) => directory::take(&mut work, &path, one_name().doing(failed)?, progress),
+        Content::Tar(tar) => {
+            tarball::take(&mut work, &location.to_string(), tar, one_name().doing(failed)?, progress)
+        }
+        Content::Images { source, roots } => {
+            let named = naming::name_all(roots, location, options.name.as_ref()).doing(failed)?;
+            image::take(&mut work, &*source, named, progress)
+        }
+    }
+    .doing(failed)?;
+    let mut refs = Vec::new();
+    for taken in taken {
+        for name in &taken.names {
+            refs.push(work.record(name, &taken, location).doing(failed)?);
+        }
+    }
+    let (layers_read, layers_known) = (work.layers_read, work.layers_known);
+    let committed = match work.tx {
+        Some(tx) if refs.iter().any(|imported| !imported.unchanged) => {
+            Some(tx.commit(progress).doing(failed)?)
+        }
+        _ => None,
+    };
+    Ok(ImportReport { location: location.clone(), refs, committed, layers_read, layers_known })
+}
+
+/// One import under way. The transaction is begun at the first need of it, so that importing what
+/// is already there takes no lock.
+pub(crate) struct Work<'a> {
+    pub repo: &'a Repo,
+    pub options: &'a ImportOptions,
+    tx: Option<Transaction>,
+    pub layers_read: usize,
+    pub layers_known: usize,
+}
+
+impl Work<'_> {
+    pub fn tx(&mut self) -> Result<&mut Transaction> {
+        if self.tx.is_none() {
+            self.tx = Some(self.repo.begin()?);
+        }
+        Ok(self.tx.as_mut().expect("begun above"))
+    }
+
+    /// Adds the commit that says: `name` is now this.
+    fn record(&mut self, name: &RefName, taken: &Taken, location: &Location) -> Result<Imported> {
+        let (options, repo) = (self.options, self.repo);
+        let head = repo.reference(name)?;
+        if head.as_ref().is_some_and(|head| head.kind == RefKind::Tag) {
+            let err = Error::Exists { kind: "tag", name: name.to_string() };
+            return Err(err.with_hint("a tag does not move: import to a branch, then `imgit tag --force`"));
+        }
+        let head = head.map(|head| head.commit);
+        if let Some(id) = head {
+            let commit = repo.commit(&id)?;
+            if commit.artifact == taken.artifact && commit.trees == taken.trees {
+                return Ok(Imported {
+                    name: name.clone(),
+                    commit: id,
+                    unchanged: true,
+                    artifact: commit.artifact,
+                });
+            }
+        }
+        let commit = Commit {
+            artifact: taken.artifact.clone(),
+            trees: taken.trees.clone(),
+            parents: head.into_iter().collect(),
+            author: options.signature.who.clone(),
+            time: options.signature.time,
+            tz_offset: options.signature.tz_offset,
+            message: options.message.clone().unwrap_or_else(|| format!("import {location}")),
+            source: location.to_string(),
+            labels: options.labels.clone(),
+        };
+        let trees: Vec<TreeId> = commit.trees.iter().map(|tree| tree.tree).collect();
+        let id = self.tx()?.put_commit(commit.encode(), &trees)?;
+        let message = format!("import: {location}");
+        repo.move_in(self.tx()?, name, RefKind::Branch, (head, Some(id)), &options.signature, &message)?;
+        Ok(Imported { name: name.clone(), commit: id, unchanged: false, artifact: commit.artifact })
+    }
+}

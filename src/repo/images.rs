@@ -1,0 +1,132 @@
+//! The store as a place to read images from: every blob by its digest, kept whole or rebuilt.
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::id::DiffId;
+use crate::layer::rebuild;
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+use crate::oci::media_type::MediaType;
+use crate::oci::source::Root;
+use crate::oci::source::Source;
+use crate::store::BlobRow;
+use crate::store::BlobSource;
+use crate::store::Store;
+use std::io;
+use std::io::BufWriter;
+use std::io::Read;
+use std::io::Write;
+
+/// How much of a rebuilt layer travels at once from the rebuilding thread.
+const CHUNK_BYTES: usize = 256 << 10;
+const CHUNKS_MAX: usize = 4;
+
+pub struct Images {
+    store: Store,
+}
+
+impl Images {
+    pub(super) fn new(store: Store) -> Images {
+        Images { store }
+    }
+
+    /// How long a blob is; `None` if it is not here.
+    pub fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        Ok(self.row(digest)?.map(|row| row.size))
+    }
+
+    /// A descriptor for a blob known by its digest alone; what it is shows in its bytes.
+    pub fn descriptor(&self, digest: &Digest, size: u64) -> Descriptor {
+        Descriptor::new(MediaType::default(), digest.clone(), size)
+    }
+
+    fn row(&self, digest: &Digest) -> Result<Option<BlobRow>> {
+        self.store.snapshot()?.blob(digest.as_str().as_bytes())
+    }
+}
+
+impl Source for Images {
+    /// None: in the store, images are found by their refs.
+    fn roots(&self) -> Result<Vec<Root>> {
+        Ok(Vec::new())
+    }
+
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        let absent = || Error::not_found("blob", descriptor.digest.to_string());
+        open_row(&self.store, &self.row(&descriptor.digest)?.ok_or_else(absent)?)
+    }
+
+    fn has(&self, descriptor: &Descriptor) -> bool {
+        matches!(self.row(&descriptor.digest), Ok(Some(_)))
+    }
+}
+
+pub(super) fn open_recipe(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+    let absent = || Error::not_found("layer", format!("sha256:{diff_id}"));
+    let place = store.snapshot()?.recipe(diff_id)?.ok_or_else(absent)?;
+    let len = place.len;
+    Ok(Box::new(store.open_content(&place, 0, len)?))
+}
+
+pub(super) fn open_row(store: &Store, row: &BlobRow) -> Result<Box<dyn Read + Send>> {
+    match row.source {
+        BlobSource::Content(id) => {
+            let absent = || Error::not_found("content", id.to_string());
+            let place = store.locate(&[id])?.pop().flatten().ok_or_else(absent)?;
+            Ok(Box::new(store.open_content(&place, 0, row.size)?))
+        }
+        BlobSource::Recipe(diff_id) => open_layer(store, &diff_id),
+    }
+}
+
+/// Rebuilds a layer's tar on a thread of its own, so that reading it and making it overlap.
+pub(super) fn open_layer(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+    let mut recipe = open_recipe(store, diff_id)?;
+    let store = store.clone();
+    let (to_reader, chunks) = crossbeam_channel::bounded::<io::Result<Vec<u8>>>(CHUNKS_MAX);
+    let work = move || {
+        let contents = store.contents();
+        let mut out = BufWriter::with_capacity(CHUNK_BYTES, ToReader(to_reader.clone()));
+        let rebuilt = rebuild::rebuild(&mut recipe, &contents, &mut out).map_err(io::Error::from);
+        if let Err(err) = rebuilt.and_then(|_| out.flush()) {
+            let _ = to_reader.send(Err(err));
+        }
+    };
+    let spawned = std::thread::Builder::new().name("rebuild".into()).spawn(work);
+    spawned.map_err(|source| Error::Stream { thing: "a new thread".into(), source })?;
+    Ok(Box::new(Rebuilt { chunks, now: Vec::new(), at: 0 }))
+}
+
+struct ToReader(crossbeam_channel::Sender<io::Result<Vec<u8>>>);
+
+impl Write for ToReader {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The reader was dropped: nobody wants the rest, and the thread ends.
+        self.0.send(Ok(bytes.to_vec())).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Rebuilt {
+    chunks: crossbeam_channel::Receiver<io::Result<Vec<u8>>>,
+    now: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Rebuilt {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.now.len() {
+            let Ok(next) = self.chunks.recv() else { return Ok(0) };
+            self.now = next?;
+            self.at = 0;
+        }
+        let count = buffer.len().min(self.now.len() - self.at);
+        buffer[..count].copy_from_slice(&self.now[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}

@@ -1,0 +1,169 @@
+//! The front door: typed get and put over the store, names and histories over its rows.
+//!
+//! Every read here opens the index, asks and closes it (`store` keeps no handle), so any number of
+//! commands live side by side; nothing that blocks on the outside happens in between.
+
+mod images;
+mod nodes;
+mod refs;
+mod version;
+
+pub use images::Images;
+pub use nodes::Nodes;
+pub use refs::Signature;
+pub use version::Version;
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::error::from_stream;
+use crate::fs;
+use crate::history::History;
+use crate::history::commit::Commit;
+use crate::id::ChainId;
+use crate::id::CommitId;
+use crate::id::DiffId;
+use crate::id::TreeId;
+use crate::oci::digest::Digest;
+use crate::progress::Progress;
+use crate::store::BlobRow;
+use crate::store::BlobSource;
+use crate::store::Config;
+use crate::store::Contents;
+use crate::store::OpenOptions;
+use crate::store::Snapshot;
+use crate::store::Store;
+use crate::store::Transaction;
+use crate::store::pack::Class;
+use crate::tree::Tree;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub struct Repo {
+    store: Store,
+}
+
+/// Bytes on disk, by what they are for.
+pub struct DiskUsage {
+    pub file_packs: u64,
+    pub blob_packs: u64,
+    pub index: u64,
+    pub contents: u64,
+}
+
+impl Repo {
+    pub fn create(dir: &Path, lock_timeout: Duration) -> Result<Repo> {
+        let store =
+            Store::create(dir, &Config::default(), &OpenOptions { lock_timeout, ..OpenOptions::default() })?;
+        Ok(Repo { store })
+    }
+
+    /// Opens a store; what a crash left half done is finished or dropped here.
+    pub fn open(dir: &Path, lock_timeout: Duration, progress: &dyn Progress) -> Result<Repo> {
+        let store = Store::open(dir, &OpenOptions { lock_timeout, ..OpenOptions::default() })?;
+        if let Some(rebuilt) = store.take_rebuilt() {
+            progress.note(&format!(
+                "The index was missing or damaged: it was rebuilt from {} packs.",
+                rebuilt.packs
+            ));
+        }
+        Ok(Repo { store })
+    }
+
+    /// Throws the index away and builds it anew from the packs.
+    pub fn rebuild(dir: &Path, lock_timeout: Duration, progress: &dyn Progress) -> Result<()> {
+        let store = Store::open(dir, &OpenOptions { lock_timeout, ..OpenOptions::default() })?;
+        store.rebuild_index(progress).map(|_| ())
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// One moment of the index. Drop it before reading or writing anything else.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.store.snapshot()
+    }
+
+    pub fn begin(&self) -> Result<Transaction> {
+        self.store.begin()
+    }
+
+    pub fn commit(&self, id: &CommitId) -> Result<Commit> {
+        History::commit(&self.snapshot()?, id)
+    }
+
+    pub fn tree_record(&self, id: &TreeId) -> Result<Tree> {
+        self.snapshot()?.tree(id)?.ok_or_else(|| Error::not_found("tree", id.to_string()))
+    }
+
+    pub fn chain(&self, chain: &ChainId) -> Result<Option<TreeId>> {
+        self.snapshot()?.chain(chain)
+    }
+
+    pub fn blob(&self, digest: &Digest) -> Result<Option<BlobRow>> {
+        self.snapshot()?.blob(digest.as_str().as_bytes())
+    }
+
+    /// Where nodes are read from, a short look each.
+    pub fn nodes(&self) -> Nodes {
+        Nodes::new(self.store.clone())
+    }
+
+    /// Where file contents are read from.
+    pub fn contents(&self) -> Contents {
+        self.store.contents()
+    }
+
+    /// A folder on the store's own disk for what must be read twice; `$TMPDIR` may be memory.
+    pub fn scratch(&self) -> PathBuf {
+        self.store.place().join("tmp")
+    }
+
+    /// The images in the store as one more place to read them from.
+    pub fn images(&self) -> Images {
+        Images::new(self.store.clone())
+    }
+
+    /// The recipe of a layer, as a stream.
+    pub fn open_recipe(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+        images::open_recipe(&self.store, diff_id)
+    }
+
+    /// A small blob, whole.
+    pub fn read_blob(&self, digest: &Digest, bytes_max: u64) -> Result<Vec<u8>> {
+        let row = self.blob(digest)?.ok_or_else(|| Error::not_found("blob", digest.to_string()))?;
+        if row.size > bytes_max {
+            return Err(Error::Limit { thing: format!("blob {digest}"), limit: bytes_max, unit: "bytes" });
+        }
+        let mut bytes = Vec::with_capacity(row.size as usize);
+        images::open_row(&self.store, &row)?
+            .read_to_end(&mut bytes)
+            .map_err(|err| from_stream(format!("blob {digest}"), err))?;
+        Ok(bytes)
+    }
+
+    pub fn disk_usage(&self) -> Result<DiskUsage> {
+        let snapshot = self.snapshot()?;
+        let mut usage =
+            DiskUsage { file_packs: 0, blob_packs: 0, index: 0, contents: snapshot.counts()?.contents };
+        for (_, row) in snapshot.packs()? {
+            match row.class {
+                Class::Blobs => usage.blob_packs += row.bytes,
+                Class::Files => usage.file_packs += row.bytes,
+            }
+        }
+        drop(snapshot);
+        usage.index = fs::metadata(&self.store.place().join("meta.redb"))?.len();
+        Ok(usage)
+    }
+}
+
+/// Says which recipe rebuilds a blob, if one does.
+pub fn recipe_of(row: &BlobRow) -> Option<DiffId> {
+    match row.source {
+        BlobSource::Recipe(diff_id) => Some(diff_id),
+        BlobSource::Content(_) => None,
+    }
+}

@@ -1,0 +1,5 @@
+//! Keeping the store sound and small.
+
+pub mod fsck;
+pub mod gc;
+mod reach;
