@@ -23,6 +23,8 @@ mod walk;
 
 #[cfg(test)]
 mod edge_tests;
+#[cfg(test)]
+mod property_tests;
 
 use crate::attr::Attr;
 use crate::id::ContentId;
