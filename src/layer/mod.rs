@@ -25,6 +25,8 @@ mod walk;
 mod edge_tests;
 #[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod measure;
 
 use crate::attr::Attr;
 use crate::id::ContentId;
