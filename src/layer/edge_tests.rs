@@ -189,7 +189,7 @@ fn prefixes_of_ustar_star_and_old_go() {
     let star = changed(changed(ustar(b"c"), 345, b"a/b"), 508, b"tar\0");
     check(&[star.to_vec()], "a/b/c:0");
     // A GNU header has times there, but Go before 1.8 wrote a prefix into them.
-    check(&[changed(header(b"c", b'0', 0), 345, b"14000000000\014000000000\0").to_vec()], "c:0");
+    check(&[changed(header(b"c", b'0', 0), 345, b"14000000000\x0014000000000\0").to_vec()], "c:0");
     check(&[changed(header(b"c", b'0', 0), 345, b"usr/share").to_vec()], "usr/share/c:0");
     let v7 = changed(header(b"c", b'0', 0), 257, &[0; 8]);
     check(&[changed(v7, 345, b"ignored").to_vec()], "c:0");

@@ -23,6 +23,10 @@ mod walk;
 
 #[cfg(test)]
 mod edge_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod measure;
 
 use crate::attr::Attr;
 use crate::id::ContentId;

@@ -32,7 +32,7 @@ impl Pax {
             let name = &pax.body[key.clone()];
             if name == b"GNU.sparse.offset" || name == b"GNU.sparse.numbytes" {
                 let is_offset = name == b"GNU.sparse.offset";
-                if is_offset != (pax.sparse_pairs.len() % 2 == 0) || pax.body[value.clone()].contains(&b',') {
+                if is_offset != pax.sparse_pairs.len().is_multiple_of(2) || pax.body[value.clone()].contains(&b',') {
                     return unread("malformed PAX sparse map");
                 }
                 pax.sparse_pairs.push(value);
@@ -102,10 +102,10 @@ impl Pax {
             let (key, value) = (self.at(key), self.at(value));
             if let Some(name) = key.strip_prefix(SCHILY_XATTR) {
                 plain.push((name.into(), value.into()));
-            } else if let Some(name) = key.strip_prefix(LIBARCHIVE_XATTR) {
-                if let Some(value) = base64(value) {
-                    encoded.push((percent_decoded(name).into(), value.into()));
-                }
+            } else if let Some(name) = key.strip_prefix(LIBARCHIVE_XATTR)
+                && let Some(value) = base64(value)
+            {
+                encoded.push((percent_decoded(name).into(), value.into()));
             }
         }
         if plain.is_empty() && encoded.is_empty() {

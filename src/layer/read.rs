@@ -176,36 +176,34 @@ impl Buffered<'_> {
         }
         Ok(done)
     }
-
-    fn read_once(&mut self, own: bool, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let into = if own { &mut self.buffer[..] } else { &mut *into };
-            let room = into.len();
-            match self.from.read(into) {
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                // A reader may not claim more than there was room for, but it is a stranger's code.
-                found => return found.map(|len| len.min(room)),
-            }
-        }
-    }
 }
 
 impl Read for Buffered<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let len = if self.start < self.end || into.len() < self.buffer.len() / 2 {
             if self.start == self.end {
-                self.end = self.read_once(true, &mut [])?;
-                self.start = 0;
+                (self.start, self.end) = (0, 0);
+                self.end = read_some(self.from, &mut self.buffer)?;
             }
             let len = into.len().min(self.end - self.start);
             into[..len].copy_from_slice(&self.buffer[self.start..self.start + len]);
             self.start += len;
             len
         } else {
-            self.read_once(false, into)?
+            read_some(self.from, into)?
         };
         self.at += len as u64;
         Ok(len)
+    }
+}
+
+fn read_some(from: &mut dyn Read, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(into) {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            // No reader may claim more than there was room for; one that does shall not panic here.
+            found => return found.map(|len| len.min(into.len())),
+        }
     }
 }
 

@@ -195,10 +195,10 @@ fn entry(
     let mut shape = Shape::plain(payload);
     if header.flag == b'S' {
         shape = sparse::old_gnu(input, &header, block, payload, limits.pax_bytes)?;
-    } else if let Some(pax) = &pax {
-        if let Some(sparse) = sparse::pax(input, &mut header, pax, payload, limits.pax_bytes)? {
-            shape = sparse;
-        }
+    } else if let Some(pax) = &pax
+        && let Some(sparse) = sparse::pax(input, &mut header, pax, payload, limits.pax_bytes)?
+    {
+        shape = sparse;
     }
     if shape.sparse {
         *sparse_bytes_left = sparse_bytes_left.checked_sub(shape.size).ok_or_else(|| Error::Limit {

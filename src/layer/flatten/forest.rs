@@ -412,10 +412,10 @@ impl<'n> Forest<'n> {
         let mut at = 0;
         while at < changed.len() {
             for id in self.dirs.get(changed[at]).children.values() {
-                if let What::Dir(child) = self.items.get(*id).what {
-                    if self.dirs.get(child).dirty {
-                        changed.push(child);
-                    }
+                if let What::Dir(child) = self.items.get(*id).what
+                    && self.dirs.get(child).dirty
+                {
+                    changed.push(child);
                 }
             }
             at += 1;

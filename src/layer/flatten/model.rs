@@ -236,7 +236,7 @@ fn word() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn the_flattener_does_what_the_model_does(layers in prop::collection::vec(prop::collection::vec(word(), 0..10), 1..5)) {

@@ -317,3 +317,130 @@ fn only_what_is_touched_is_read() {
     assert_eq!((tree.entries, tree.bytes), (8, 4));
     assert_eq!(upper.len(), nodes.len() + 2);
 }
+
+/// Unpacks the layers by umoci and prints what is there then, a line for each path.
+const UMOCI: &str = r#"
+import base64, hashlib, json, os, subprocess, sys, tempfile
+with tempfile.TemporaryDirectory() as top:
+    blobs = top + '/image/blobs/sha256'
+    os.makedirs(blobs)
+    def put(data, kind):
+        digest = hashlib.sha256(data).hexdigest()
+        open(blobs + '/' + digest, 'wb').write(data)
+        return {'mediaType': 'application/vnd.oci.image.' + kind, 'digest': 'sha256:' + digest, 'size': len(data)}
+    layers = [put(base64.b64decode(line), 'layer.v1.tar') for line in sys.stdin]
+    config = {'architecture': 'amd64', 'os': 'linux', 'config': {},
+              'rootfs': {'type': 'layers', 'diff_ids': [layer['digest'] for layer in layers]}}
+    manifest = {'schemaVersion': 2, 'mediaType': 'application/vnd.oci.image.manifest.v1+json',
+                'config': put(json.dumps(config).encode(), 'config.v1+json'), 'layers': layers}
+    named = put(json.dumps(manifest).encode(), 'manifest.v1+json')
+    named['annotations'] = {'org.opencontainers.image.ref.name': 'x'}
+    open(top + '/image/index.json', 'w').write(json.dumps({'schemaVersion': 2, 'manifests': [named]}))
+    open(top + '/image/oci-layout', 'w').write('{"imageLayoutVersion": "1.0.0"}')
+    subprocess.run(['umoci', 'unpack', '--image', top + '/image:x', top + '/bundle'], check=True, stdout=2)
+    subprocess.run(['find', top + '/bundle/rootfs', '-mindepth', '1', '-printf', '%P %y %m %U %n %l\n'], check=True)
+"#;
+
+/// `None` where umoci cannot be run as it must be.
+fn by_umoci(layers: &[&str]) -> Option<Vec<String>> {
+    use std::io::Write;
+    use std::process::Command;
+    use std::process::Stdio;
+    let said = |command: &mut Command| command.output().ok().filter(|output| output.status.success());
+    let is_root = said(Command::new("id").arg("-u")).is_some_and(|output| output.stdout == b"0\n");
+    if !is_root || said(Command::new("umoci").arg("--version")).is_none() {
+        eprintln!("skipped: umoci is not here, or this is not root");
+        return None;
+    }
+    let mut script = Command::new("python3");
+    let mut child = script.args(["-c", UMOCI]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+    let mut lines = String::new();
+    for layer in layers {
+        lines += &base64(&layer.split_whitespace().flat_map(tar_of).chain([0; 1024]).collect::<Vec<_>>());
+        lines.push('\n');
+    }
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "umoci refuses {layers:?}");
+    let mut found: Vec<_> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    found.sort();
+    Some(found)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for at in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * at)) as usize & 63] as char;
+            text.push(if at <= three.len() { digit } else { '=' });
+        }
+    }
+    text
+}
+
+/// The word of [`entry`] as a tar has it.
+fn tar_of(word: &str) -> Vec<u8> {
+    use crate::layer::testing;
+    let LayerEntry { path, attr, what } = entry(word);
+    let name = path.as_bytes();
+    let mut member = match &what {
+        LayerKind::Dir => testing::member(name, b'5', b""),
+        LayerKind::Symlink(target) => testing::link(name, b'2', target),
+        LayerKind::Hardlink { target } => testing::link(name, b'1', target.as_bytes()),
+        LayerKind::File { size, .. } => testing::member(name, b'0', &vec![b'x'; *size as usize]),
+        _ => testing::member(name, b'0', b""),
+    };
+    let header = member.first_chunk_mut().unwrap();
+    header[100..108].copy_from_slice(format!("{:07o}\0", attr.mode).as_bytes());
+    header[108..116].copy_from_slice(b"0000007\0");
+    testing::seal(header);
+    member
+}
+
+#[test]
+fn umoci_makes_the_same_of_these() {
+    let stacks: &[&[&str]] = &[
+        &["+etc/a:4755 +etc/b", "+etc/.wh.a", "+etc/a=new"],
+        &["+etc/a +etc/b", "+etc/.wh..wh..opq +etc/c"],
+        &["+etc/a +etc/b", "+etc/c +etc/.wh..wh..opq"],
+        &["+d/:700 +d/a +d/sub/b", "+d/:1777 +d/.wh.sub +d/.wh.nothing"],
+        &["+d/ +d/a +d/b", "+d"],
+        &["+d", "+d/ +d/a"],
+        &["+x->y +y/ +y/a", "+x/ +x/b"],
+        &["+y/ +y/a +x/", "+x->y"],
+        &["+usr/ +usr/bin/ +bin->usr/bin", "+bin/sh"],
+        &["+usr/ +usr/bin/ +bin->/usr/bin", "+bin/sh +sbin->/bin", "+sbin/init"],
+        &["+a/ +a/b/ +c/ +a/b/up->../../../../c", "+a/b/up/x"],
+        &["+a=1 +b==a", "+c==b +d=1 +e==d", "+b=2"],
+        &["+a=1 +b==a", "+c==a +.wh.a"],
+        &["+a=1 +a=22 +a->b"],
+        &["+l->t +m==l"],
+    ];
+    for layers in stacks {
+        let Some(theirs) = by_umoci(layers) else { return };
+        let (nodes, tree) = flatten(layers).unwrap();
+        let mut ours = Vec::new();
+        walk(&nodes, &tree, &TreePath::root(), &mut |path, entry| {
+            let (kind, mode, target) = match &entry.kind {
+                Kind::Dir(_) => ('d', entry.attr.mode, String::new()),
+                Kind::Symlink(target) => ('l', 0o777, String::from_utf8_lossy(target).into_owned()),
+                _ => ('f', entry.attr.mode, String::new()),
+            };
+            let folders = match &entry.kind {
+                Kind::Dir(ids) => {
+                    let node = nodes.node(&ids.full)?;
+                    2 + node.entries.iter().filter(|entry| matches!(entry.kind, Kind::Dir(_))).count()
+                }
+                _ => tree.hardlinks_of(path).map_or(1, <[TreePath]>::len),
+            };
+            let name = String::from_utf8_lossy(path.as_bytes()).into_owned();
+            ours.push(format!("{name} {kind} {mode:o} {} {folders} {target}", entry.attr.uid));
+            Ok(Descend::Into)
+        })
+        .unwrap();
+        ours.sort();
+        assert_eq!(ours, theirs, "{layers:?}");
+    }
+}
