@@ -155,9 +155,11 @@ fn print(out: &mut Output, row: Option<Row>, lines: &[String]) -> Result<()> {
     let Some(row) = row else {
         return lines.iter().try_for_each(|line| out.line(line));
     };
+    // A rail without bars is shorter: the text stands in one column all the same.
+    let width = row.node.len();
     for (at, line) in lines.iter().enumerate() {
         let rail = if at == 0 { &row.node } else { &row.text };
-        out.line(format!("{rail} {line}").trim_end())?;
+        out.line(format!("{rail:width$} {line}").trim_end())?;
     }
     row.links.iter().try_for_each(|link| out.line(link))
 }
