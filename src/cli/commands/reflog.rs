@@ -20,7 +20,7 @@ pub struct Args {
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
     let repo = session.repo()?;
-    let name = RefName::of(&ImageName::parse(&args.name)?);
+    let name = RefName::of(&ImageName::parse(&args.name).map_err(Error::typed)?);
     let mut out = session.output();
     let entries = repo.reflog(&name)?;
     if entries.is_empty() {

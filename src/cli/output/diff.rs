@@ -65,17 +65,18 @@ pub fn stat(out: &mut Output, diff: &Diff) -> Result<()> {
     for change in &diff.changes {
         let (old, new) = (size(change.before()), size(change.after()));
         let sign = if new < old { '-' } else { '+' };
+        let mut words = match &change.what {
+            What::Added { .. } => vec!["added".to_string()],
+            What::Removed { .. } => vec!["removed".to_string()],
+            What::Renamed { from, .. } => vec![format!("renamed from {from}")],
+            What::Changed { .. } => Vec::new(),
+        };
         if old != new {
-            out.line(format!(
-                " {} | {} -> {} ({sign}{})",
-                change.path,
-                bytes(old),
-                bytes(new),
-                bytes(old.abs_diff(new))
-            ))?;
+            words.push(format!("{} -> {} ({sign}{})", bytes(old), bytes(new), bytes(old.abs_diff(new))));
         } else {
-            out.line(format!(" {} | {}", change.path, details(change).join(", ")))?;
+            words.extend(details(change));
         }
+        out.line(format!(" {} | {}", change.path, words.join(", ")))?;
     }
     out.line(summary(diff, true))
 }
