@@ -77,7 +77,11 @@ fn walking() {
             assert_eq!(taken.unwrap().entries, 12_000);
         }
         let speed = tar.len() as f64 / best / 1e6;
-        println!("{name}: {speed:.0} MB/s of a {} MB tar, recipe {} KB", tar.len() / 1_000_000, recipe.len() / 1000);
+        println!(
+            "{name}: {speed:.0} MB/s of a {} MB tar, recipe {} KB",
+            tar.len() / 1_000_000,
+            recipe.len() / 1000
+        );
         recipe
     };
     run("walking alone", &mut Nothing(vec![0; 256 << 10]));
@@ -108,7 +112,8 @@ impl Read for Many {
             let number = self.next;
             self.next += 1;
             let name = format!("usr/lib/dir{:05}/file-number-{number:07}", number / self.each_dir);
-            self.block = if number < MANY { member(name.as_bytes(), b'0', &number.to_le_bytes()) } else { Vec::new() };
+            self.block =
+                if number < MANY { member(name.as_bytes(), b'0', &number.to_le_bytes()) } else { Vec::new() };
             self.at = 0;
         }
         let len = (&self.block[self.at..]).read(into)?;
@@ -120,7 +125,10 @@ impl Read for Many {
 fn resident(what: &str) {
     let status = format!("/proc/{}/status", std::process::id());
     let found = std::process::Command::new("grep").args(["-E", "VmHWM|VmRSS", &status]).output().unwrap();
-    println!("{what}: {}", String::from_utf8_lossy(&found.stdout).split_whitespace().collect::<Vec<_>>().join(" "));
+    println!(
+        "{what}: {}",
+        String::from_utf8_lossy(&found.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
+    );
 }
 
 fn flatten_many(each_dir: u32) {
@@ -134,7 +142,9 @@ fn flatten_many(each_dir: u32) {
         }
         flattener.apply(entry)
     };
-    let taken = take_apart(&mut tar, &mut HashSink::new(), &mut std::io::sink(), &mut each, &Limits::default()).unwrap();
+    let taken =
+        take_apart(&mut tar, &mut HashSink::new(), &mut std::io::sink(), &mut each, &Limits::default())
+            .unwrap();
     println!("{} entries taken apart and applied in {:.2} s", taken.entries, start.elapsed().as_secs_f64());
     resident("applied");
     let mut ids = Ids::default();

@@ -24,9 +24,9 @@ mod walk;
 #[cfg(test)]
 mod edge_tests;
 #[cfg(test)]
-mod property_tests;
-#[cfg(test)]
 mod measure;
+#[cfg(test)]
+mod property_tests;
 
 use crate::attr::Attr;
 use crate::id::ContentId;

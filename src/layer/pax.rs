@@ -32,7 +32,9 @@ impl Pax {
             let name = &pax.body[key.clone()];
             if name == b"GNU.sparse.offset" || name == b"GNU.sparse.numbytes" {
                 let is_offset = name == b"GNU.sparse.offset";
-                if is_offset != pax.sparse_pairs.len().is_multiple_of(2) || pax.body[value.clone()].contains(&b',') {
+                if is_offset != pax.sparse_pairs.len().is_multiple_of(2)
+                    || pax.body[value.clone()].contains(&b',')
+                {
                     return unread("malformed PAX sparse map");
                 }
                 pax.sparse_pairs.push(value);

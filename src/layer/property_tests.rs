@@ -26,8 +26,21 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn record() -> impl Strategy<Value = Vec<u8>> {
-    let number = || prop_oneof![any::<i64>().prop_map(|number| number.to_string()), (0..2000_u32).prop_map(|number| number.to_string())];
-    let numbered = select(vec!["size", "uid", "gid", "mtime", "GNU.sparse.size", "GNU.sparse.realsize", "GNU.sparse.numblocks"]);
+    let number = || {
+        prop_oneof![
+            any::<i64>().prop_map(|number| number.to_string()),
+            (0..2000_u32).prop_map(|number| number.to_string())
+        ]
+    };
+    let numbered = select(vec![
+        "size",
+        "uid",
+        "gid",
+        "mtime",
+        "GNU.sparse.size",
+        "GNU.sparse.realsize",
+        "GNU.sparse.numblocks",
+    ]);
     prop_oneof![
         3 => (numbered, number()).prop_map(|(key, number)| format!("{key}={number}").into_bytes()),
         1 => Just(b"mtime=-1.25".to_vec()),
@@ -85,11 +98,14 @@ enum Damage {
 fn damage() -> impl Strategy<Value = Vec<Damage>> {
     let one = prop_oneof![
         any::<(Index, u8)>().prop_map(|(at, byte)| Damage::Byte(at, byte)),
-        (any::<Index>(), 0..BLOCK_BYTES, any::<u8>()).prop_map(|(block, at, byte)| Damage::Sealed(block, at, byte)),
-        (any::<Index>(), 100..160_usize, select(b"01234567 \0\x80\xff".to_vec())).prop_map(|(block, at, byte)| Damage::Sealed(block, at, byte)),
+        (any::<Index>(), 0..BLOCK_BYTES, any::<u8>())
+            .prop_map(|(block, at, byte)| Damage::Sealed(block, at, byte)),
+        (any::<Index>(), 100..160_usize, select(b"01234567 \0\x80\xff".to_vec()))
+            .prop_map(|(block, at, byte)| Damage::Sealed(block, at, byte)),
         any::<Index>().prop_map(Damage::Cut),
         (any::<Index>(), 0..600_usize).prop_map(|(at, len)| Damage::Drop(at, len)),
-        (any::<Index>(), prop::collection::vec(any::<u8>(), 0..600)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+        (any::<Index>(), prop::collection::vec(any::<u8>(), 0..600))
+            .prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
     ];
     prop::collection::vec(one, 0..4)
 }
