@@ -132,7 +132,8 @@ fn sides(args: &Args) -> Result<(String, Option<String>, Vec<TreePath>)> {
             (args.old.clone(), rest.next().map(text).transpose()?)
         }
     };
-    let paths = rest.map(|path| TreePath::parse(path.as_bytes()).map_err(Error::typed)).collect::<Result<_>>()?;
+    let paths =
+        rest.map(|path| TreePath::parse(path.as_bytes()).map_err(Error::typed)).collect::<Result<_>>()?;
     Ok((old, new, paths))
 }
 

@@ -1,5 +1,6 @@
 use super::session::Session;
 use crate::cli::error::PARTIAL;
+use crate::error::Error;
 use crate::error::Result;
 use crate::export;
 use crate::export::ExportOptions;

@@ -65,18 +65,23 @@ pub fn stat(out: &mut Output, diff: &Diff) -> Result<()> {
     for change in &diff.changes {
         let (old, new) = (size(change.before()), size(change.after()));
         let sign = if new < old { '-' } else { '+' };
-        let mut words = match &change.what {
-            What::Added { .. } => vec!["added".to_string()],
-            What::Removed { .. } => vec!["removed".to_string()],
-            What::Renamed { from, .. } => vec![format!("renamed from {from}")],
-            What::Changed { .. } => Vec::new(),
-        };
         if old != new {
-            words.push(format!("{} -> {} ({sign}{})", bytes(old), bytes(new), bytes(old.abs_diff(new))));
+            out.line(format!(
+                " {} | {} -> {} ({sign}{})",
+                change.path,
+                bytes(old),
+                bytes(new),
+                bytes(old.abs_diff(new))
+            ))?;
         } else {
-            words.extend(details(change));
+            let words = match change.what {
+                What::Added { .. } => "added".to_string(),
+                What::Removed { .. } => "removed".to_string(),
+                What::Renamed { .. } => [vec!["renamed".to_string()], details(change)].concat().join(", "),
+                What::Changed { .. } => details(change).join(", "),
+            };
+            out.line(format!(" {} | {words}", change.path))?;
         }
-        out.line(format!(" {} | {}", change.path, words.join(", ")))?;
     }
     out.line(summary(diff, true))
 }
