@@ -4,5 +4,6 @@ mod flatten;
 mod layering;
 mod roundtrip;
 mod searches;
+mod store;
 mod support;
 mod versions;
