@@ -61,8 +61,8 @@ pub fn take(
     progress: &dyn Progress,
 ) -> Result<()> {
     let descriptor = layer.descriptor;
-    if let Some(Known::Stored(row)) = blobs.get(&descriptor.digest)? {
-        if let Some(diff_id) = row.diff_id.or(recipe_of(&row)) {
+    if let Some(Known::Stored(row)) = blobs.get(&descriptor.digest)?
+        && let Some(diff_id) = row.diff_id.or(recipe_of(&row)) {
             check_diff_id(layer, diff_id)?;
             work.layers_known += 1;
             if let Some(flattener) = flattener.as_deref_mut() {
@@ -70,7 +70,6 @@ pub fn take(
             }
             return Ok(());
         }
-    }
     work.layers_read += 1;
     progress.begin(&format!("reading {}", layer.thing), Some(descriptor.size));
     let opened = source.open(descriptor)?;

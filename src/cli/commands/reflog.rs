@@ -38,7 +38,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             let now = entry.new.map_or_else(|| "deleted ".to_string(), |id| id.short());
             out.line(format!(
                 "{now} {}@{{{back}}} {} {}",
-                name.to_string(),
+                name,
                 time(entry.time),
                 entry.message
             ))?;
