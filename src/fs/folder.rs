@@ -136,7 +136,7 @@ mod tests {
         ] {
             let opened = folder.open_file(path).ok().map(|file| file.is_some());
             assert_eq!(opened, is_there, "{path}");
-            let stepped = folder.open_step_by_step(path, flags);
+            let stepped = folder.open_step_by_step(Path::new(path), flags);
             assert_eq!(
                 stepped.is_ok(),
                 path.ends_with("real") || matches!(path, "blobs/fifo" | "blobs"),

@@ -1,6 +1,5 @@
 //! Two sides made comparable: versions, single layers, or folders of the host, in any mix.
 
-use super::image;
 use crate::content::ContentSource;
 use crate::content::HashSink;
 use crate::error::Error;
@@ -16,6 +15,7 @@ use crate::path::TreePath;
 use crate::progress::Progress;
 use crate::repo::Repo;
 use crate::repo::Version;
+use crate::repo::image;
 use crate::tree::Entry;
 use crate::tree::Kind;
 use crate::tree::NodeSource;

@@ -4,7 +4,6 @@
 pub mod catalog;
 pub mod compare;
 pub mod find;
-pub mod image;
 pub mod listing;
 pub mod names;
 pub mod usage;

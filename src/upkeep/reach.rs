@@ -14,6 +14,7 @@ use crate::oci::document;
 use crate::oci::document::Document;
 use crate::oci::document::Missing;
 use crate::repo::Repo;
+use crate::repo::image;
 use crate::store::BlobSource;
 use crate::tree::Kind;
 use crate::tree::NodeSource;
@@ -128,6 +129,23 @@ impl Walk<'_> {
                 continue;
             }
             self.blob(&digest)?;
+        }
+        self.bases(commit)
+    }
+
+    /// The trees of an image's lower layers: what lets the next image on that base be flattened
+    /// from there on.
+    fn bases(&mut self, commit: &Commit) -> Result<()> {
+        for tree in &commit.trees {
+            let Some(image) = image::image(self.repo, tree)? else { continue };
+            let mut chain = None;
+            for diff_id in image.config.diff_ids()? {
+                let above = diff_id.chain_on(chain.as_ref());
+                if let Some(tree) = self.repo.chain(&above)? {
+                    self.tree(tree)?;
+                }
+                chain = Some(above);
+            }
         }
         Ok(())
     }

@@ -74,7 +74,13 @@ pub fn stat(out: &mut Output, diff: &Diff) -> Result<()> {
                 bytes(old.abs_diff(new))
             ))?;
         } else {
-            out.line(format!(" {} | {}", change.path, details(change).join(", ")))?;
+            let words = match change.what {
+                What::Added { .. } => "added".to_string(),
+                What::Removed { .. } => "removed".to_string(),
+                What::Renamed { .. } => [vec!["renamed".to_string()], details(change)].concat().join(", "),
+                What::Changed { .. } => details(change).join(", "),
+            };
+            out.line(format!(" {} | {words}", change.path))?;
         }
     }
     out.line(summary(diff, true))

@@ -169,7 +169,11 @@ impl<'n> Flattener<'n> {
         self.forest.insert_dir(place.dir, name, attr, self.layer).map(drop)
     }
 
-    fn put(&mut self, place: &Place, name: &[u8], what: LayerKind, attr: Attr) -> Result<()> {
+    fn put(&mut self, place: &Place, name: &[u8], what: LayerKind, mut attr: Attr) -> Result<()> {
+        if let LayerKind::Symlink(_) = what {
+            // Whatever a header says of a symbolic link's mode, Linux has this one for all.
+            attr.mode = 0o777;
+        }
         let Some(item) = self.forest.leaf(what, attr, self.layer)? else {
             return Ok(());
         };

@@ -168,7 +168,8 @@ impl Model {
             }
             other => {
                 let dir = self.resolve(parent(&path), Some(layer))?.ok_or(())?;
-                self.put(&join(&dir, &name), Is::Leaf(other), entry.attr, layer, None);
+                let mode = if matches!(other, LayerKind::Symlink(_)) { 0o777 } else { entry.attr.mode };
+                self.put(&join(&dir, &name), Is::Leaf(other), Attr { mode, ..entry.attr }, layer, None);
             }
         }
         Ok(())

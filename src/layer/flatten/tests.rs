@@ -426,7 +426,7 @@ fn umoci_makes_the_same_of_these() {
         walk(&nodes, &tree, &TreePath::root(), &mut |path, entry| {
             let (kind, mode, target) = match &entry.kind {
                 Kind::Dir(_) => ('d', entry.attr.mode, String::new()),
-                Kind::Symlink(target) => ('l', 0o777, String::from_utf8_lossy(target).into_owned()),
+                Kind::Symlink(target) => ('l', entry.attr.mode, String::from_utf8_lossy(target).into_owned()),
                 _ => ('f', entry.attr.mode, String::new()),
             };
             let folders = match &entry.kind {

@@ -1,5 +1,6 @@
 //! An image's own documents, read back from the store.
 
+use super::Repo;
 use crate::error::Error;
 use crate::error::Result;
 use crate::history::commit::PlatformTree;
@@ -9,7 +10,6 @@ use crate::oci::document;
 use crate::oci::document::Document;
 use crate::oci::json;
 use crate::oci::manifest::Manifest;
-use crate::repo::Repo;
 
 /// One platform's manifest and config.
 pub struct Image {
