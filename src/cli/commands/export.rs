@@ -34,6 +34,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         platform: args.platform.as_deref().map(Platform::parse).transpose()?,
         replace: args.force,
         reference: version.name.as_ref().map(|name| name.reference().to_string()),
+        standard_output: || Box::new(std::io::stdout()),
     };
     let sink = Location::parse(&args.sink)?;
     let to_stdout = sink.is_standard();

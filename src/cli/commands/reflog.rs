@@ -36,12 +36,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             }))?;
         } else {
             let now = entry.new.map_or_else(|| "deleted ".to_string(), |id| id.short());
-            out.line(format!(
-                "{now} {}@{{{back}}} {} {}",
-                name,
-                time(entry.time),
-                entry.message
-            ))?;
+            out.line(format!("{now} {}@{{{back}}} {} {}", name, time(entry.time), entry.message))?;
         }
     }
     out.finish()?;
