@@ -90,19 +90,22 @@ impl Tail {
         }
     }
 
-    /// Hands over frame `number`; it is written once all before it are.
-    pub fn append(&self, number: u32, frame: Vec<u8>, row: FrameRow) {
+    /// Hands over frame `number`; it is written once all before it are. The buffer is left to the
+    /// caller when it was the frame's turn.
+    pub fn append(&self, number: u32, frame: &mut Vec<u8>, row: FrameRow) {
         let mut state = self.state();
-        state.early.insert(number, (frame, row));
-        loop {
+        if number != state.frames.len() as u32 {
+            state.early.insert(number, (std::mem::take(frame), row));
+            return;
+        }
+        let mut written = state.append(frame, row);
+        while written.is_ok() {
             let next = state.frames.len() as u32;
             let Some((frame, row)) = state.early.remove(&next) else { break };
-            if state.broken {
-                break;
-            }
-            if let Err(err) = state.append(&frame, row) {
-                state.fail(Some(err));
-            }
+            written = state.append(&frame, row);
+        }
+        if let Err(err) = written {
+            state.fail(Some(err));
         }
         drop(state);
         self.moved.notify_all();
@@ -189,11 +192,12 @@ fn start_syncing(sync: Box<dyn Fn() + Send>) -> Option<(Sender<()>, JoinHandle<(
     Some((signal, thread))
 }
 
-/// Compresses one job and appends it; gives the emptied buffer back.
-pub fn run_job(tail: &Tail, encoder: &mut FrameEncoder, job: Job) -> Vec<u8> {
+/// Compresses one job by way of the buffer `frame` and appends it; gives the job's emptied buffer
+/// back. Both are used again: fresh memory costs a page fault for every page.
+pub fn run_job(tail: &Tail, encoder: &mut FrameEncoder, frame: &mut Vec<u8>, job: Job) -> Vec<u8> {
     let Job { number, mut raw, level } = job;
-    let mut frame = Vec::new();
-    match encoder.encode(&raw, level, &mut frame) {
+    frame.clear();
+    match encoder.encode(&raw, level, frame) {
         Ok(()) => {
             let row =
                 FrameRow { stored_len: (frame.len() - FRAME_HEADER_BYTES) as u32, raw_len: raw.len() as u32 };
@@ -223,11 +227,12 @@ pub fn start_worker(
     }
     let watch = Watch(Arc::clone(tail));
     let mut encoder = FrameEncoder::new(level)?;
+    let mut frame = Vec::new();
     std::thread::Builder::new()
         .name("imgit-pack".to_owned())
         .spawn(move || {
             for job in jobs {
-                let spare = run_job(&watch.0, &mut encoder, job);
+                let spare = run_job(&watch.0, &mut encoder, &mut frame, job);
                 let _ = spares.try_send(spare);
             }
         })

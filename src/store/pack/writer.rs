@@ -206,7 +206,7 @@ impl PackWriter {
         self.issued += 1;
         if level.is_none() {
             // Nothing to compress: the caller's thread copies as fast as any.
-            run_job(&self.tail, &mut FrameEncoder::new(1)?, job);
+            run_job(&self.tail, &mut FrameEncoder::new(1)?, &mut Vec::new(), job);
             return Ok(());
         }
         self.pool.start(&self.tail, self.level.unwrap_or(MANIFEST_LEVEL))?;
