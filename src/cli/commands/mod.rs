@@ -13,6 +13,7 @@ pub mod export;
 pub mod find;
 pub mod fsck;
 pub mod gc;
+pub mod help;
 pub mod import;
 pub mod init;
 pub mod inspect;
@@ -60,7 +61,8 @@ pub fn run(args: Args) -> Result<u8> {
         Verb::Reflog(args) => reflog::run(args, session),
         Verb::Gc(args) => gc::run(args, session),
         Verb::Fsck(args) => fsck::run(args, session),
-        Verb::Completion(args) => completion::run(args),
+        Verb::Help(args) => help::run(args, session),
+        Verb::Completion(args) => completion::run(args, session),
         Verb::Man(args) => man::run(args),
         Verb::Version(args) => version::run(args, session),
     }
