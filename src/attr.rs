@@ -9,10 +9,14 @@ pub struct Time {
 
 /// Extended attributes, sorted by name, each name once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Xattrs(Option<Box<Vec<(Box<[u8]>, Box<[u8]>)>>>);
+#[expect(clippy::box_collection, reason = "most entries have none: one word for them, not three")]
+pub struct Xattrs(Option<Box<Vec<Xattr>>>);
+
+/// Name and value.
+pub type Xattr = (Box<[u8]>, Box<[u8]>);
 
 impl Xattrs {
-    pub fn new(mut pairs: Vec<(Box<[u8]>, Box<[u8]>)>) -> Xattrs {
+    pub fn new(mut pairs: Vec<Xattr>) -> Xattrs {
         // Stable sort, then keep the last of equal names: a later PAX record wins.
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         pairs.reverse();

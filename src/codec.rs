@@ -6,6 +6,7 @@
 
 use crate::attr::Attr;
 use crate::attr::Time;
+use crate::attr::Xattr;
 use crate::attr::Xattrs;
 use crate::error::Error;
 use crate::error::Result;
@@ -51,8 +52,6 @@ pub fn put_attr(out: &mut Vec<u8>, attr: &Attr) {
     put_time(out, attr.mtime);
     put_xattrs(out, &attr.xattrs);
 }
-
-type Pair = (Box<[u8]>, Box<[u8]>);
 
 /// Takes a canonical encoding apart; every fault names `thing`.
 pub struct Reader<'a> {
@@ -169,7 +168,7 @@ impl<'a> Reader<'a> {
         if count == 0 {
             return Ok(Xattrs::default());
         }
-        let mut pairs: Vec<Pair> = Vec::with_capacity(count);
+        let mut pairs: Vec<Xattr> = Vec::with_capacity(count);
         for _ in 0..count {
             let name = self.bytes()?;
             if pairs.last().is_some_and(|last| last.0[..] >= *name) {

@@ -113,7 +113,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Reads lower- or upper-case hex of even length.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.is_ascii() {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
     let digit = |byte: u8| (byte as char).to_digit(16);

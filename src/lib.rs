@@ -1,4 +1,55 @@
 //! imgit: git for container images and VM disks.
+//!
+//! An image goes in through [`import`]: its layers are taken apart ([`layer`]) into file contents,
+//! each kept once, and an exact recipe; the stack of layers is flattened into a [`tree`]; a commit
+//! ([`history`]) names image and tree, and a branch moves to it. It goes out through [`export`],
+//! which puts the very same bytes together again. Everything in between ([`inspect`]) reads
+//! manifests: what changed, who holds a file, what a version weighs.
+//!
+//! ```text
+//! cli                                   what is typed, what is printed, how it ends
+//!  │
+//!  ├─ import  export  inspect  upkeep   deeds: synchronous, silent, progress last
+//!  │      │
+//!  └──── repo                           the front door: typed get and put over the store
+//!         │
+//!      history                          commits, branches, tags, reflog, revisions
+//!         │
+//!       store                           packs (the truth) and redb (their index)
+//!
+//!  oci   layer   tree   fs              formats, and the door to the host's files
+//!  codec content progress attr path id error       words
+//! ```
+//!
+//! A module imports from those below it and never from one above or beside it in its row, but that
+//! `oci` uses `layer` and `fs`, both of them and `store` use `tree`, and `history` borrows the names
+//! and digests of `oci`. `tests/it/layering.rs` holds the exact table and fails on any other import.
+//!
+//! # What is not there
+//!
+//! Most of what keeps this simple is an absence, and each is tested or forbidden by that table.
+//!
+//! - The formats know no store: [`layer`] and [`tree`] turn bytes into values and back, over the two
+//!   traits of [`content`]. No bytes make them panic; what they may cost is bounded by named limits.
+//! - Only [`store`] knows redb, and keeps it open for one look or one transaction, never during
+//!   other I/O. So any number of commands share a store. The index can be deleted at any time.
+//! - Nothing in [`store`] knows what an image, a layer or a branch rule is: it keeps contents, nodes,
+//!   blobs, commits and ref moves, and knows only which of them name which.
+//! - No pack is ever changed. What becomes visible was durable before: `store/FORMAT.md` has the
+//!   order of writes and what a power cut leaves at each of them.
+//! - Only [`fs`] and the store's `dir` backend open files, and no path from inside an image is ever
+//!   given to the host on import. On a checkout they are resolved by descriptors below the folder.
+//! - [`inspect`] reads no file contents, but for `diff --patch` and a comparison with a folder.
+//! - No deed knows another, and none prints: [`cli`] is the only one that writes to the terminal.
+//! - An error keeps its identity on the way up ([`error::Error`]); only the face makes words and an
+//!   exit code of it.
+//! - There are no sockets and no async yet; when they come they stay in modules of their own.
+//!
+//! # How to read it
+//!
+//! One file per noun and per deed, each of which opens with what it is for. Begin at
+//! `cli/commands/import.rs`, go down through [`import`] to [`layer::read`], and from
+//! `store/FORMAT.md` to [`store::Transaction`].
 
 pub mod attr;
 pub mod cli;

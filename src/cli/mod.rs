@@ -6,12 +6,11 @@ mod error;
 mod output;
 mod progress;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 /// Parses the command line, runs the verb and turns a failure into words and an exit code.
 pub fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let args = match args::parse() {
         Ok(args) => args,
         Err(err) => {
             // clap knows whether this is `--help` on stdout or a usage error on stderr.

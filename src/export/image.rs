@@ -44,7 +44,7 @@ pub fn to_sink(
         }
         None => whole,
     };
-    let mut sink = open::create(location, options.replace, || Box::new(std::io::stdout()))?;
+    let mut sink = open::create(location, options.replace, options.standard_output)?;
     let mut documents: Vec<(Descriptor, Vec<u8>)> = Vec::new();
     let mut copy = Copy { images: &images, sink: &mut *sink, progress };
     // What an import left out as absent at its source is absent here too.

@@ -21,8 +21,8 @@ use crate::progress::Progress;
 use crate::repo::Repo;
 use crate::repo::Version;
 use skipped::Skipped;
+use std::io::Write;
 
-#[derive(Default)]
 pub struct ExportOptions {
     /// Of a multi-platform image, this platform alone.
     pub platform: Option<Platform>,
@@ -30,6 +30,8 @@ pub struct ExportOptions {
     pub replace: bool,
     /// What an OCI sink shall call the image, where the location does not say.
     pub reference: Option<String>,
+    /// What `-` stands for as the path of an archive.
+    pub standard_output: fn() -> Box<dyn Write + Send>,
 }
 
 pub struct Exported {
@@ -56,7 +58,7 @@ pub fn export(
         other => other,
     };
     let done = match sink {
-        Location::Tar(place) => tree::to_tar(repo, version, platform, place, options.replace, progress),
+        Location::Tar(place) => tree::to_tar(repo, version, place, options, progress),
         Location::Directory(path) => tree::to_folder(repo, version, platform, path, progress),
         _ => image::to_sink(repo, version, sink, options, progress),
     };

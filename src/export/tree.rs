@@ -1,5 +1,6 @@
 //! A version's tree to one tar, or to a folder.
 
+use super::ExportOptions;
 use super::checkout;
 use super::checkout::CheckoutOptions;
 use super::skipped::Skipped;
@@ -26,23 +27,23 @@ const BUFFER_BYTES: usize = 1 << 20;
 pub fn to_tar(
     repo: &Repo,
     version: &Version,
-    platform: Option<&str>,
     place: &Place,
-    replace: bool,
+    options: &ExportOptions,
     progress: &dyn Progress,
 ) -> Result<(Option<String>, Vec<Skipped>)> {
+    let platform = options.platform.as_ref().map(ToString::to_string);
     let write = |out: &mut dyn Write| -> Result<(Option<String>, Vec<Skipped>)> {
         if version.commit.artifact.kind == ArtifactKind::Tar {
             return same_tar(repo, version, out, progress).map(|digest| (Some(digest), Vec::new()));
         }
-        let tree = repo.tree(version, platform)?;
+        let tree = repo.tree(version, platform.as_deref())?;
         progress.begin("writing the tree", Some(tree.bytes));
         let written = tar::write_tar(&tree, &repo.nodes(), &repo.contents(), out, progress)?;
         Ok((None, written.skipped))
     };
     match place {
         Place::Standard => {
-            let mut out = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout());
+            let mut out = BufWriter::with_capacity(BUFFER_BYTES, (options.standard_output)());
             let done = write(&mut out)?;
             out.flush().map_err(|err| from_stream("standard output", err))?;
             Ok(done)
@@ -53,7 +54,7 @@ pub fn to_tar(
             let done = write(&mut out)?;
             out.flush().map_err(Error::io("write", path))?;
             drop(out);
-            if replace {
+            if options.replace {
                 file.finish()?
             } else {
                 file.finish_new()?

@@ -61,7 +61,7 @@ use std::path::PathBuf;
 pub struct ScanOptions {
     /// A directory where another file system is mounted is kept, empty.
     pub one_file_system: bool,
-    /// Paths under the root that are left out, with all that is below them; see [`exclude`].
+    /// Paths under the root that are left out, with all that is below them; see [`exclude()`].
     pub exclude: GlobSet,
     /// What vanishes or cannot be read is left out and goes to [`Progress::problem`].
     pub keep_going: bool,

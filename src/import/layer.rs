@@ -61,15 +61,15 @@ pub fn take(
     progress: &dyn Progress,
 ) -> Result<()> {
     let descriptor = layer.descriptor;
-    if let Some(Known::Stored(row)) = blobs.get(&descriptor.digest)? {
-        if let Some(diff_id) = row.diff_id.or(recipe_of(&row)) {
-            check_diff_id(layer, diff_id)?;
-            work.layers_known += 1;
-            if let Some(flattener) = flattener.as_deref_mut() {
-                recipe::list(&mut work.repo.open_recipe(&diff_id)?, &mut |entry| flattener.apply(entry))?;
-            }
-            return Ok(());
+    if let Some(Known::Stored(row)) = blobs.get(&descriptor.digest)?
+        && let Some(diff_id) = row.diff_id.or(recipe_of(&row))
+    {
+        check_diff_id(layer, diff_id)?;
+        work.layers_known += 1;
+        if let Some(flattener) = flattener.as_deref_mut() {
+            recipe::list(&mut work.repo.open_recipe(&diff_id)?, &mut |entry| flattener.apply(entry))?;
         }
+        return Ok(());
     }
     work.layers_read += 1;
     progress.begin(&format!("reading {}", layer.thing), Some(descriptor.size));

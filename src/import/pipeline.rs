@@ -103,7 +103,7 @@ fn decode_into(
     to_taker: &Sender<Chunk>,
     empties: &Receiver<Vec<u8>>,
 ) -> Result<Option<Decoded>> {
-    let (_, mut decoder) = compression::decoder(tee, &DecodeLimits::default())?;
+    let (_, mut decoder) = compression::decoder("layer", tee, &DecodeLimits::default())?;
     let mut hasher = Sha256::new();
     let mut tar_bytes = 0;
     loop {

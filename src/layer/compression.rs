@@ -59,13 +59,16 @@ const INPUT_BUFFER_BYTES: usize = 128 << 10;
 
 /// Returns what `from` is and a reader of what it holds; one that is not compressed passes as is.
 ///
+/// `noun` is what errors call it: "layer", "archive".
+///
 /// Faults of the reader carry an [`Error`] where there is more to say than the decoder's words;
 /// [`from_stream`] takes it out again.
 pub fn decoder<'a>(
+    noun: &'static str,
     from: impl Read + Send + 'a,
     limits: &DecodeLimits,
 ) -> Result<(Compression, Box<dyn Read + Send + 'a>)> {
-    let broken = |err| from_stream("compressed layer", err);
+    let broken = |err| from_stream(format!("compressed {noun}"), err);
     let mut input = Input {
         from: BufReader::with_capacity(INPUT_BUFFER_BYTES, from),
         first: [0; 4],
@@ -79,12 +82,12 @@ pub fn decoder<'a>(
     let decoder: Box<dyn Read + Send + 'a> = match compression {
         Compression::None => Box::new(input),
         Compression::Gzip => {
-            Box::new(Capped { decoder: Gzip::Member(Box::new(GzDecoder::new(input))), limits, out: 0 })
+            Box::new(Capped { decoder: Gzip::Member(Box::new(GzDecoder::new(input))), limits, noun, out: 0 })
         }
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(broken)?;
             decoder.window_log_max(limits.zstd_window_log).map_err(broken)?;
-            Box::new(Capped { decoder, limits, out: 0 })
+            Box::new(Capped { decoder, limits, noun, out: 0 })
         }
     };
     Ok((compression, decoder))
@@ -201,6 +204,7 @@ impl<R: Read> Decoder for zstd::stream::read::Decoder<'_, Input<R>> {
 struct Capped<D> {
     decoder: D,
     limits: DecodeLimits,
+    noun: &'static str,
     out: u64,
 }
 
@@ -208,18 +212,15 @@ impl<D: Decoder> Read for Capped<D> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let len = self.decoder.read(into).map_err(|err| self.named(err))?;
         self.out = self.out.saturating_add(len as u64);
-        let limit =
-            |thing: &str, limit, unit| Err(Error::Limit { thing: thing.to_owned(), limit, unit }.into());
+        let limit = |what: &str, limit, unit| {
+            Err(Error::Limit { thing: format!("the {what} of the {}", self.noun), limit, unit }.into())
+        };
         if self.out > self.limits.bytes {
-            return limit("the uncompressed size of the layer", self.limits.bytes, "bytes");
+            return limit("uncompressed size", self.limits.bytes, "bytes");
         }
         let fair = self.decoder.bytes_in().saturating_mul(self.limits.ratio);
         if self.out > self.limits.ratio_from_bytes && self.out > fair {
-            return limit(
-                "the compression ratio of the layer",
-                self.limits.ratio,
-                "bytes out for each byte in",
-            );
+            return limit("compression ratio", self.limits.ratio, "bytes out for each byte in");
         }
         Ok(len)
     }
@@ -239,7 +240,7 @@ impl<D> Capped<D> {
         match err.kind() {
             io::ErrorKind::Interrupted => err,
             io::ErrorKind::UnexpectedEof if err.get_ref().is_none_or(|inner| !inner.is::<Error>()) => {
-                Error::invalid("compressed layer", "ends too early").into()
+                Error::invalid(format!("compressed {}", self.noun), "ends too early").into()
             }
             _ => err,
         }
@@ -250,7 +251,7 @@ impl<D> Capped<D> {
 #[doc(hidden)]
 pub fn any_compressed(bytes: &[u8]) {
     let limits = DecodeLimits { bytes: 1 << 22, ..DecodeLimits::default() };
-    if let Ok((_, mut decoder)) = decoder(bytes, &limits) {
+    if let Ok((_, mut decoder)) = decoder("layer", bytes, &limits) {
         let _ = io::copy(&mut decoder, &mut io::sink());
     }
 }
@@ -290,7 +291,7 @@ mod tests {
     fn decoded(bytes: &[u8], limits: &DecodeLimits, slow: bool) -> Result<(Compression, Vec<u8>, usize)> {
         let mut source = Source { bytes, slow };
         let mut out = Vec::new();
-        let (compression, mut decoder) = decoder(&mut source, limits)?;
+        let (compression, mut decoder) = decoder("layer", &mut source, limits)?;
         decoder.read_to_end(&mut out).map_err(|err| from_stream("layer", err))?;
         drop(decoder);
         Ok((compression, out, source.bytes.len()))
@@ -362,7 +363,8 @@ mod tests {
         }
         let text = b"some text".repeat(50);
         for whole in [gzip(&text), zstd(&text)] {
-            let (_, mut decoder) = decoder(whole[..20].chain(Breaks), &DecodeLimits::default()).unwrap();
+            let (_, mut decoder) =
+                decoder("layer", whole[..20].chain(Breaks), &DecodeLimits::default()).unwrap();
             let err = decoder.read_to_end(&mut Vec::new()).unwrap_err();
             assert_eq!(from_stream("layer", err).to_string(), "layer 3 of 5: digest mismatch");
         }

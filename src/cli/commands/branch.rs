@@ -13,12 +13,14 @@ use serde_json::json;
 ///
 /// A branch is a name that moves: each import or pull that finds it changed adds a commit. The tag
 /// of a registry is a branch here.
+///
+/// Example: imgit branch web:testing web~2
 #[derive(clap::Args)]
 pub struct Args {
     /// The new branch; without it all branches are listed
     #[arg(value_name = "NAME:BRANCH")]
     branch: Option<String>,
-    /// Where it starts [default: NAME:latest]
+    /// The version it starts at [default: NAME:latest]
     version: Option<String>,
     /// Delete the branch instead; its versions stay until gc, and in the reflog
     #[arg(short, long, requires = "branch", conflicts_with = "version")]

@@ -13,15 +13,17 @@ use std::os::unix::ffi::OsStrExt;
 /// Print files of a version
 ///
 /// Symbolic links are followed inside the image, never outside it.
+///
+/// Example: imgit cat web~1 /etc/os-release
 #[derive(clap::Args)]
 pub struct Args {
-    /// The version: NAME[:REF], with git's ~N, ^N and @{date}, or a commit id
+    /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id
     version: String,
     /// The files' paths in the image
     #[arg(required = true)]
     paths: Vec<OsString>,
-    /// The tree of this platform, os/arch[/variant]
-    #[arg(long)]
+    /// The tree of this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
 }
 

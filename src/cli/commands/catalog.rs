@@ -12,7 +12,7 @@ use serde_json::json;
 /// name has. Branches stand before tags; a tag is marked with a star.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only names that match, e.g. 'ghcr.io/acme/*'
+    /// Only names that match, e.g. 'ghcr.io/acme/*' [default: all]
     #[arg(value_name = "GLOB")]
     pattern: Option<String>,
 }

@@ -16,18 +16,22 @@ use std::path::PathBuf;
 
 /// Show what changed between two versions
 ///
-/// A side is a version (NAME[:REF], with git's ~N, ^N and @{date}, or a commit id), or a folder of
+/// A and B are versions (NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id), or folders of
 /// the host, written with a slash (./rootfs). `A..B` is the same as `A B`. One version alone with
 /// --layer N shows what its layer N changed. Files that differ in nothing but their time are counted,
-/// and listed with --times. Exit code 2 means trouble.
+/// and listed with --times. Letters are git's: A added, D deleted, M content or attributes modified,
+/// T another type, R renamed.
 ///
-/// Example: imgit diff web~1 web /etc
+/// Example: imgit diff -p web~1 web /etc
 #[derive(clap::Args)]
+#[command(
+    override_usage = "imgit diff [OPTIONS] <A> <B> [PATH]...\n       imgit diff [OPTIONS] <A>..<B> [PATH]..."
+)]
 pub struct Args {
     /// The old side, or both as A..B
     #[arg(value_name = "A")]
     old: String,
-    /// The new side, then paths in the image to look at
+    /// The new side, then the paths in the image to look at [default: all]
     #[arg(value_name = "B [PATH]")]
     rest: Vec<OsString>,
     /// Compare layer N alone, counted from 1; with one version, what that layer changed
@@ -36,7 +40,7 @@ pub struct Args {
     /// List files whose time is all that changed, too
     #[arg(long)]
     times: bool,
-    /// Only the sums
+    /// Sizes before and after, and the sums
     #[arg(long, conflicts_with_all = ["name_status", "patch"])]
     stat: bool,
     /// Only a letter and a path on each line, as git does
@@ -57,8 +61,8 @@ pub struct Args {
     /// Exit code 1 if anything differs, 0 if not
     #[arg(long)]
     exit_code: bool,
-    /// Compare the trees of this platform, os/arch[/variant]
-    #[arg(long)]
+    /// Compare the trees of this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
 }
 
@@ -104,7 +108,9 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         }
     }
     out.finish()?;
-    if !args.stat && !args.name_status {
+    // After changed configs, "no differences" would read as if there were none at all.
+    let is_told = !configs.is_empty() && diff.is_empty();
+    if !args.stat && !args.name_status && !is_told {
         session.console.say(&show::summary(&diff, args.times));
     }
     let differ = !diff.is_empty() || !configs.is_empty() || (args.times && diff.counts.times_only > 0);

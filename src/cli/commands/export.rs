@@ -10,18 +10,20 @@ use serde_json::json;
 
 /// Take an image out of the store
 ///
-/// SINK is oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME:TAG], dir:PATH
-/// (skopeo's): the image itself, every digest as it came in; or tar:PATH: its flattened tree as one
-/// tar; or a path alone: its tree checked out into a new or empty folder.
+/// To oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME:TAG] or dir:PATH (skopeo's)
+/// goes the image itself, every digest as it came in. To tar:PATH goes its flattened tree as one tar,
+/// to a path alone its tree as files, in a new or empty folder. `-` as PATH of an archive is standard
+/// output.
 ///
 /// Example: imgit export web:v1 oci:web-v1 && skopeo inspect oci:web-v1:v1
 #[derive(clap::Args)]
 pub struct Args {
-    /// The version: NAME[:REF], with git's ~N, ^N and @{date}, or a commit id
+    /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id
     version: String,
+    /// Where to, as above
     sink: String,
-    /// Only this platform of a multi-platform image, os/arch[/variant]
-    #[arg(long)]
+    /// Only this platform of a multi-platform image
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
     /// Put a new archive over an old one; a folder must be new or empty in any case
     #[arg(short, long)]
@@ -35,6 +37,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         platform: args.platform.as_deref().map(Platform::parse).transpose().map_err(Error::typed)?,
         replace: args.force,
         reference: version.name.as_ref().map(|name| name.reference().to_string()),
+        standard_output: || Box::new(std::io::stdout()),
     };
     let sink = Location::parse(&args.sink).map_err(Error::typed)?;
     let to_stdout = sink.is_standard();

@@ -10,12 +10,14 @@ use std::os::unix::ffi::OsStrExt;
 
 /// Find files of a version by name, type, size, mode or time
 ///
-/// All conditions must hold. Example: imgit find web --type f --mode -4000 --size +1M
+/// All conditions must hold; the letters and signs are those of find(1).
+///
+/// Example: imgit find web --type f --mode -4000 --size +1M
 #[derive(clap::Args)]
 pub struct Args {
-    /// The version: NAME[:REF], with git's ~N, ^N and @{date}, or a commit id
+    /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id
     version: String,
-    /// Look only in these folders of the image
+    /// Look only in these folders of the image [default: all]
     paths: Vec<OsString>,
     /// A pattern: with a slash it is matched against the whole path, else against the last part
     #[arg(long, visible_alias = "path", value_name = "GLOB")]
@@ -44,8 +46,8 @@ pub struct Args {
     /// End names with NUL instead of a new line
     #[arg(short = '0', long)]
     print0: bool,
-    /// The tree of this platform, os/arch[/variant]
-    #[arg(long)]
+    /// The tree of this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
 }
 

@@ -6,6 +6,8 @@ use crate::upkeep::gc::GcOptions;
 use serde_json::json;
 
 /// Free what no branch, tag or recent reflog line leads to
+///
+/// Safe at any time, also while another imgit imports.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only say what would be freed

@@ -16,29 +16,33 @@ use std::collections::BTreeMap;
 
 /// Bring images into the store
 ///
-/// SOURCE is oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF], dir:PATH (skopeo's),
-/// tar:PATH, or a path alone, which is recognised by what is in it; a plain folder is taken as the
-/// root of a file system. `-` as PATH is standard input. Each import is a commit on the branch
-/// NAME:REF; importing what is there already does nothing.
+/// From oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME:TAG], dir:PATH (skopeo's)
+/// or tar:PATH; or from a path alone, which is recognised by what is in it: a plain folder is taken
+/// as the root of a file system. `-` as PATH of an archive is standard input.
+///
+/// Each import is a commit on the branch NAME:REF. What is there already is not read again, and
+/// importing the same image twice does nothing. A source with several images brings in all of them,
+/// unless one is chosen; a multi-platform image comes with all its platforms.
 ///
 /// Example: docker save web:v2 | imgit import docker-archive:-
 #[derive(clap::Args)]
 pub struct Args {
+    /// Where from, as above
     source: String,
     /// What to call it in the store [default: the name it carries, else the file's]
     #[arg(value_name = "NAME[:REF]")]
     name: Option<String>,
-    /// Say why, for the log
+    /// Why, for the log
     #[arg(short, long)]
     message: Option<String>,
-    /// Who, for the log
+    /// Who, for the log [default: user and host name]
     #[arg(long, env = "IMGIT_AUTHOR", hide_env_values = true)]
     author: Option<String>,
     /// Note something about this version; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
-    /// Take only this platform of a multi-platform image, os/arch[/variant]
-    #[arg(long)]
+    /// Take only this platform of a multi-platform image
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
     /// For a folder: do not cross into other file systems
     #[arg(short = 'x', long)]

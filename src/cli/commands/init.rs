@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Not needed before a first import: that creates the store too.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Where; default is the store that --store or IMGIT_STORE name
+    /// Where [default: the folder that --store or IMGIT_STORE names]
     dir: Option<PathBuf>,
 }
 

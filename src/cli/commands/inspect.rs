@@ -13,9 +13,11 @@ use serde_json::Value;
 use serde_json::json;
 
 /// Show what an image is: platform, config, history and layers
+///
+/// Example: imgit inspect --config web | jq .config.Env
 #[derive(clap::Args)]
 pub struct Args {
-    /// NAME[:REF] with git's suffixes, or a commit id
+    /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id
     version: String,
     /// Print the manifest, byte for byte
     #[arg(long, conflicts_with = "config")]
@@ -23,8 +25,8 @@ pub struct Args {
     /// Print the config, byte for byte
     #[arg(long)]
     config: bool,
-    /// This platform of a multi-platform image, os/arch[/variant]
-    #[arg(long)]
+    /// This platform of a multi-platform image
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
 }
 

@@ -19,12 +19,12 @@ use std::os::unix::ffi::OsStrExt;
 
 /// Show the versions that led to one, newest first
 ///
-/// Example: imgit log web:latest, or imgit log web~5..web
+/// Example: imgit log --oneline --graph web~5..web /etc
 #[derive(clap::Args)]
 pub struct Args {
-    /// NAME[:REF] with git's suffixes, or A..B [default: every branch and tag]
+    /// A version, or A..B: what B has and A has not [default: every branch and tag]
     version: Option<String>,
-    /// Only versions that changed one of these paths
+    /// Only versions that changed one of these paths [default: all]
     paths: Vec<OsString>,
     /// One line for each version
     #[arg(long)]

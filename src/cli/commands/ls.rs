@@ -16,9 +16,11 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 /// List a folder of a version
+///
+/// Example: imgit ls -lR web:v1 /etc
 #[derive(clap::Args)]
 pub struct Args {
-    /// The version: NAME[:REF], with git's ~N, ^N and @{date}, or a commit id
+    /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id
     version: String,
     /// The folder or file in the image [default: its root]
     path: Option<OsString>,
@@ -28,8 +30,8 @@ pub struct Args {
     /// Show what is below, too
     #[arg(short = 'R', long)]
     recursive: bool,
-    /// The tree of this platform, os/arch[/variant]
-    #[arg(long)]
+    /// The tree of this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
 }
 

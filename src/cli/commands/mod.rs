@@ -1,6 +1,8 @@
 //! One file for each verb: its arguments with their help, then a short body that calls a deed and
 //! prints what it returns.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "docs here are help texts: NAME[:REF] is no link")]
+
 pub mod branch;
 pub mod cat;
 pub mod catalog;
@@ -11,6 +13,7 @@ pub mod export;
 pub mod find;
 pub mod fsck;
 pub mod gc;
+pub mod help;
 pub mod import;
 pub mod init;
 pub mod inspect;
@@ -58,7 +61,8 @@ pub fn run(args: Args) -> Result<u8> {
         Verb::Reflog(args) => reflog::run(args, session),
         Verb::Gc(args) => gc::run(args, session),
         Verb::Fsck(args) => fsck::run(args, session),
-        Verb::Completion(args) => completion::run(args),
+        Verb::Help(args) => help::run(args, session),
+        Verb::Completion(args) => completion::run(args, session),
         Verb::Man(args) => man::run(args),
         Verb::Version(args) => version::run(args, session),
     }

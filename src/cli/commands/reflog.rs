@@ -8,9 +8,13 @@ use serde_json::json;
 
 /// Show where a branch or tag has been, newest first
 ///
-/// NAME@{N} names the N-th line, NAME@{yesterday} what it was then.
+/// Every move is kept, also of what was deleted. NAME@{N} names the version of line N, and
+/// NAME@{yesterday} what it was then.
+///
+/// Example: imgit reflog web:latest
 #[derive(clap::Args)]
 pub struct Args {
+    /// The branch or tag
     #[arg(value_name = "NAME[:REF]")]
     name: String,
     /// Show at most so many
@@ -35,12 +39,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             }))?;
         } else {
             let now = entry.new.map_or_else(|| "deleted ".to_string(), |id| id.short());
-            out.line(format!(
-                "{now} {}@{{{back}}} {} {}",
-                name.to_string(),
-                time(entry.time),
-                entry.message
-            ))?;
+            out.line(format!("{now} {}@{{{back}}} {} {}", name, time(entry.time), entry.message))?;
         }
     }
     out.finish()?;

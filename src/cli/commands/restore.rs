@@ -8,9 +8,12 @@ use crate::repo::Signature;
 ///
 /// Nothing is deleted: `imgit reflog` shows where the branch was, and `imgit restore NAME NAME@{1}`
 /// goes back.
+///
+/// Example: imgit restore web web~1
 #[derive(clap::Args)]
 pub struct Args {
-    /// The branch that moves, NAME[:REF]
+    /// The branch that moves
+    #[arg(value_name = "NAME[:REF]")]
     branch: String,
     /// The version it shall be at, e.g. web~1 or web@{yesterday}
     version: String,

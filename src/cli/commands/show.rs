@@ -10,16 +10,16 @@ use crate::tree::diff::DiffOptions;
 /// Show a version: who, when, from where, and what it changed
 #[derive(clap::Args)]
 pub struct Args {
-    /// NAME[:REF] with git's suffixes, or a commit id
+    /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id
     version: String,
-    /// Only the sums of what it changed
+    /// Sizes before and after of what it changed, and the sums
     #[arg(long)]
     stat: bool,
     /// Show the changed lines of text files, too
     #[arg(short, long, conflicts_with = "stat")]
     patch: bool,
-    /// Compare the trees of this platform, os/arch[/variant]
-    #[arg(long)]
+    /// Compare the trees of this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
 }
 

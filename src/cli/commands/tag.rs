@@ -9,14 +9,15 @@ use crate::repo::Signature;
 
 /// List, create or delete tags
 ///
-/// A tag is a name that stays: it does not move without --force. `imgit tag web:v1` tags the newest
-/// web:latest; `imgit tag web:v1 web~2` an older version. A branch NAME:REF is what imports move.
+/// A tag is a name that stays: it does not move without --force. What imports move is a branch.
+///
+/// Example: imgit tag web:v1 web~2
 #[derive(clap::Args)]
 pub struct Args {
     /// The new tag; without it all tags are listed
     #[arg(value_name = "NAME:TAG")]
     tag: Option<String>,
-    /// What it names [default: NAME:latest]
+    /// The version it names [default: NAME:latest]
     version: Option<String>,
     /// Delete the tag instead
     #[arg(short, long, requires = "tag", conflicts_with = "version")]

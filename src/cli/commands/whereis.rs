@@ -18,13 +18,15 @@ use std::path::PathBuf;
 
 /// Find every version that holds a file, by path or by content
 ///
-/// WHAT is a path pattern (/etc/ssl/*.pem; without a slash it matches the last part anywhere), a
-/// SHA-256 or a SHA-1 in hex. Exit code 4 when no version holds it.
+/// All versions in the store are searched. Exit code 4 when none holds it.
+///
+/// Example: imgit whereis 'libssl.so*'
 #[derive(clap::Args)]
 pub struct Args {
+    /// A path pattern (one without a slash matches the last part of a path), a SHA-256 or a SHA-1
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     what: Option<String>,
-    /// The same content as this file of the host
+    /// What has the same content as this file of the host
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
 }

@@ -173,7 +173,7 @@ fn what_a_user_may_not_read_is_left_out_only_where_that_is_allowed() {
     }
     let world = World::with(&["a", "file", "folder/x", "z"]);
     for path in ["file", "folder"] {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o0);
         std::fs::set_permissions(world.folder.path().join(path), mode).unwrap();
     }
     let at = world.folder.path().display();

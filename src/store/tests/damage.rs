@@ -103,7 +103,8 @@ fn outcome(file: impl Fn(&Path) -> PathBuf, damage: Damage, at: impl Fn(usize) -
 
 #[test]
 fn damage_in_a_pack_is_told() {
-    let places: [(&str, fn(usize) -> usize); 7] = [
+    type Place = (&'static str, fn(usize) -> usize);
+    let places: [Place; 7] = [
         ("magic", |_| 0),
         ("version", |_| 8),
         ("frame header", |_| 17),
