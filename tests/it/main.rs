@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod flatten;
+mod interrupts;
 mod layering;
 mod roundtrip;
 mod searches;
