@@ -120,7 +120,7 @@ impl LayoutSink {
     pub fn create(path: &Path) -> Result<LayoutSink> {
         fs::create_dir_all(path)?;
         if fs::look(&path.join(MARKER))?.is_some() {
-            check_marker(&Folder::open(path)?)?;
+            check_marker(&Folder::open(path)?).map_err(Error::typed)?;
         } else if fs::list(path)?.is_empty() {
             fs::write_atomic(&path.join(MARKER), MARKER_JSON.as_bytes())?;
         } else {
