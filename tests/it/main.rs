@@ -1,5 +1,6 @@
 //! The real binary, run as a user runs it, on real images.
 
+mod bad_input;
 mod flatten;
 mod layering;
 mod roundtrip;

@@ -3,6 +3,8 @@
 //! Everything runs in that folder, where `testdata` leads to the fixtures: so command lines, and what
 //! they print, hold no path of this machine, and commit ids are the same everywhere.
 
+pub mod layout;
+
 use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::symlink;
