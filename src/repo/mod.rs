@@ -153,8 +153,8 @@ impl Repo {
             DiskUsage { file_packs: 0, blob_packs: 0, index: 0, contents: snapshot.counts()?.contents };
         for (_, row) in snapshot.packs()? {
             match row.class {
-                Class::Blobs => usage.blob_packs += row.bytes,
-                Class::Files => usage.file_packs += row.bytes,
+                Class::Blobs => usage.blob_packs += row.len,
+                Class::Files => usage.file_packs += row.len,
             }
         }
         drop(snapshot);
