@@ -124,7 +124,7 @@ impl LayoutSink {
         } else if fs::list(path)?.is_empty() {
             fs::write_atomic(&path.join(MARKER), MARKER_JSON.as_bytes())?;
         } else {
-            return Err(Error::invalid(path.display().to_string(), "is neither empty nor an OCI layout"));
+            return Err(Error::Usage(format!("{} is neither empty nor an OCI layout", path.display())));
         }
         Ok(LayoutSink { path: path.to_path_buf() })
     }

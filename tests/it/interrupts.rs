@@ -60,6 +60,25 @@ fn ctrl_c_ends_an_import_with_130_and_leaves_nothing() {
     world.assert_sound();
 }
 
+/// Collection waits for an import under way, and says for whose it gave up waiting.
+#[test]
+fn gc_names_the_import_it_would_have_to_wait_for() {
+    let world = World::with_web();
+    let (mut child, input) = halfway(&world);
+    let locked = world.fails(11, "--lock-timeout 0 gc");
+    assert!(
+        locked.contains("is locked by") && locked.contains(&format!("process {}", child.id())),
+        "{locked}"
+    );
+    // Another writer goes ahead.
+    world.ok("import -q testdata/notes.dir notes");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(input);
+    world.ok("--lock-timeout 0 gc");
+    world.assert_sound();
+}
+
 /// While the source is silent nothing is read, and so nothing was asked: a second Ctrl-C ends it.
 #[test]
 fn a_second_ctrl_c_ends_it_at_once() {
