@@ -77,6 +77,17 @@ impl Error {
         Error::NotFound { kind, name: name.into() }
     }
 
+    /// What a person typed and nobody can read is wrong usage; the same in a file is bad input.
+    pub fn typed(self) -> Error {
+        match self {
+            Error::Invalid { .. } => Error::Usage(self.to_string()),
+            Error::Context { doing, source, hint } => {
+                Error::Context { doing, source: Box::new(source.typed()), hint }
+            }
+            other => other,
+        }
+    }
+
     /// The fault under all contexts, which decides the exit code.
     pub fn root(&self) -> &Error {
         match self {

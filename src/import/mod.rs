@@ -71,8 +71,29 @@ pub(crate) struct Taken {
     pub trees: Vec<PlatformTree>,
 }
 
+/// How often an import begins anew because somebody else imported to the same ref meanwhile.
+const TRIES_MAX: usize = 4;
+
 /// Imports everything that `location` names.
+///
+/// Of two imports to one ref at once, the later one begins anew on what the first one made of it;
+/// a stream cannot be read twice and fails with [`Error::Moved`].
 pub fn import(
+    repo: &Repo,
+    location: &Location,
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<ImportReport> {
+    for _ in 1..TRIES_MAX {
+        match import_once(repo, location, options, progress) {
+            Err(err) if matches!(err.root(), Error::Moved { .. }) && !location.is_standard() => {}
+            done => return done,
+        }
+    }
+    import_once(repo, location, options, progress)
+}
+
+fn import_once(
     repo: &Repo,
     location: &Location,
     options: &ImportOptions,

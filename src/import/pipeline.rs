@@ -1,8 +1,8 @@
 //! One layer through two cores: a thread that decodes and hashes, and the caller, who takes apart.
 //!
 //! ```text
-//! source -> digest, size -> (kept blob) -> gunzip -> diff id -> channel | -> tar walker -> store
-//!           '------------------- decoding thread -------------------'     '--- the caller ---'
+//! source -> digest, size -> (kept blob) -> gunzip -> channel | -> diff id -> tar walker -> store
+//!           '-------------- decoding thread --------------'     '-------- the caller --------'
 //! ```
 //! The channel holds a few chunks, so memory is bounded whatever the layer's size. When either
 //! side fails, the decoding thread still reads the source to its end: a wrong digest is the truer
@@ -33,7 +33,7 @@ const CHUNKS_MAX: usize = 8;
 
 type Chunk = Vec<u8>;
 
-/// What the decoding thread knows at the end.
+/// What the tar turned out to be.
 pub struct Decoded {
     pub diff_id: DiffId,
     pub tar_bytes: u64,
@@ -59,21 +59,29 @@ pub fn through<T: Send>(
             .name("decode".into())
             .spawn_scoped(scope, move || decode(thing, source, keep, to_taker, empties, progress))
             .map_err(|source| Error::Stream { thing: "a new thread".into(), source })?;
-        let mut chunks = Chunks { from_decoder, to_decoder, now: Vec::new(), at: 0 };
+        let mut chunks =
+            Chunks { from_decoder, to_decoder, now: Vec::new(), at: 0, hasher: Sha256::new(), tar_bytes: 0 };
         let taken = take(&mut chunks);
         // Dropping the receiver tells the decoder that nobody listens any more.
-        drop(chunks);
+        let tar = chunks.finish();
         let decoded = decoder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         match (decoded, taken) {
             (Err(source_broke), _) => Err(source_broke),
             (Ok(_), Err(err)) => Err(err),
-            (Ok(None), Ok(_)) => Err(Error::invalid(thing, "the reader stopped before the end")),
-            (Ok(Some(decoded)), Ok(taken)) => Ok((decoded, taken)),
+            (Ok(End::NobodyListens), Ok(_)) => Err(Error::invalid(thing, "was not read to its end")),
+            (Ok(End::Reached), Ok(taken)) => Ok((tar, taken)),
         }
     })
 }
 
-/// Runs on its own thread. `Ok(None)` means that the taker went away first.
+/// How decoding ended, where it did not fail.
+enum End {
+    Reached,
+    /// The taker went away first.
+    NobodyListens,
+}
+
+/// Runs on its own thread.
 fn decode(
     thing: &str,
     source: Box<dyn Read + Send + '_>,
@@ -81,7 +89,7 @@ fn decode(
     to_taker: Sender<Chunk>,
     empties: Receiver<Vec<u8>>,
     progress: &dyn Progress,
-) -> Result<Option<Decoded>> {
+) -> Result<End> {
     let mut source = BufReader::with_capacity(CHUNK_BYTES, Counted { inner: source, progress });
     let head = source.fill_buf().map_err(|err| from_stream(thing, err))?;
     let compression = Compression::detect(head);
@@ -89,8 +97,7 @@ fn decode(
     let mut tee = Tee { inner: source, kept };
     let outcome = decode_into(thing, &mut tee, &to_taker, &empties);
     // Whatever happened, read on to the end: only there the digest is known.
-    let rest = io::copy(&mut tee, &mut io::sink()).map_err(|err| from_stream(thing, err));
-    rest?;
+    io::copy(&mut tee, &mut io::sink()).map_err(|err| from_stream(thing, err))?;
     if let Some(mut kept) = tee.kept {
         kept.flush().map_err(|err| from_stream(thing, err))?;
     }
@@ -102,10 +109,8 @@ fn decode_into(
     tee: &mut (impl Read + Send),
     to_taker: &Sender<Chunk>,
     empties: &Receiver<Vec<u8>>,
-) -> Result<Option<Decoded>> {
+) -> Result<End> {
     let (_, mut decoder) = compression::decoder("layer", tee, &DecodeLimits::default())?;
-    let mut hasher = Sha256::new();
-    let mut tar_bytes = 0;
     loop {
         let mut chunk = empties.try_recv().unwrap_or_default();
         chunk.clear();
@@ -114,29 +119,36 @@ fn decode_into(
             return Err(from_stream(thing, err));
         }
         if chunk.is_empty() {
-            let diff_id = DiffId(hasher.finalize().into());
-            return Ok(Some(Decoded { diff_id, tar_bytes }));
+            return Ok(End::Reached);
         }
-        tar_bytes += chunk.len() as u64;
-        hasher.update(&chunk);
         if to_taker.send(chunk).is_err() {
-            return Ok(None);
+            return Ok(End::NobodyListens);
         }
     }
 }
 
-/// The taker's end of the channel.
+/// The taker's end of the channel. The diff id is hashed here: gunzip alone fills the other core.
 struct Chunks {
     from_decoder: Receiver<Chunk>,
     to_decoder: Sender<Vec<u8>>,
     now: Vec<u8>,
     at: usize,
+    hasher: Sha256,
+    tar_bytes: u64,
+}
+
+impl Chunks {
+    fn finish(self) -> Decoded {
+        Decoded { diff_id: DiffId(self.hasher.finalize().into()), tar_bytes: self.tar_bytes }
+    }
 }
 
 impl Read for Chunks {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.now.len() {
             let Ok(next) = self.from_decoder.recv() else { return Ok(0) };
+            self.hasher.update(&next);
+            self.tar_bytes += next.len() as u64;
             let used = std::mem::replace(&mut self.now, next);
             let _ = self.to_decoder.try_send(used);
             self.at = 0;

@@ -35,7 +35,7 @@ pub struct Opened {
 pub enum Content {
     /// Images in their own form: the ones chosen, and where their blobs are.
     Images { source: Box<dyn Source>, roots: Vec<Root> },
-    /// A root file system as an uncompressed tar.
+    /// A root file system as a tar, compressed as it came.
     Tar(Box<dyn Read + Send>),
     /// A root file system as a folder.
     Directory(PathBuf),
@@ -57,10 +57,9 @@ pub fn open(location: &Location, scratch: &Path) -> Result<Opened> {
             images(location, docker_archive::open(seekable(place, scratch)?)?)
         }
         Location::Dir(path) => images(location, Box::new(Dir::open(path)?)),
-        Location::Tar(place) => Ok(Opened {
-            location: location.clone(),
-            content: Content::Tar(stream::decoded(&place.to_string(), stream_of(place)?)?.1),
-        }),
+        Location::Tar(place) => {
+            Ok(Opened { location: location.clone(), content: Content::Tar(stream_of(place)?) })
+        }
         Location::Directory(path) => match fs::metadata(path)?.is_dir() {
             true => Ok(Opened { location: location.clone(), content: Content::Directory(path.clone()) }),
             false => Err(Error::invalid(location.to_string(), "is not a folder")),
@@ -85,7 +84,11 @@ fn open_bare(place: &Place, scratch: &Path) -> Result<Opened> {
     let content = match &location {
         Location::OciArchive { .. } => images_of(Box::new(archive::open(file)?))?,
         Location::DockerArchive { .. } => images_of(docker_archive::open(file)?)?,
-        _ => Content::Tar(Box::new(file.whole())),
+        _ => match place {
+            Place::Path(_) => Content::Tar(stream_of(place)?),
+            // What came in a stream is here uncompressed; `tar:-` would have kept it as it was.
+            Place::Standard => Content::Tar(Box::new(file.whole())),
+        },
     };
     Ok(Opened { location, content })
 }

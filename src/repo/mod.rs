@@ -63,6 +63,8 @@ impl Repo {
     /// Opens a store; what a crash left half done is finished or dropped here.
     pub fn open(dir: &Path, lock_timeout: Duration, progress: &dyn Progress) -> Result<Repo> {
         let store = Store::open(dir, &OpenOptions { lock_timeout, ..OpenOptions::default() })?;
+        // The first look rebuilds an index that is missing: here, where it can be told.
+        drop(store.snapshot()?);
         if let Some(rebuilt) = store.take_rebuilt() {
             progress.note(&format!(
                 "The index was missing or damaged: it was rebuilt from {} packs.",
@@ -151,8 +153,8 @@ impl Repo {
             DiskUsage { file_packs: 0, blob_packs: 0, index: 0, contents: snapshot.counts()?.contents };
         for (_, row) in snapshot.packs()? {
             match row.class {
-                Class::Blobs => usage.blob_packs += row.bytes,
-                Class::Files => usage.file_packs += row.bytes,
+                Class::Blobs => usage.blob_packs += row.len,
+                Class::Files => usage.file_packs += row.len,
             }
         }
         drop(snapshot);

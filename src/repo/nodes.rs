@@ -1,39 +1,35 @@
-//! Nodes for reading verbs: each miss is one short look at the index, the newest stay in memory.
+//! Nodes for reading verbs: one look at the index, kept for as long as the verb reads.
+//!
+//! In redb's single-writer mode a reader makes no writer wait, so the look may stay open while
+//! what was read goes to a slow terminal.
 
 use crate::error::Result;
 use crate::id::NodeId;
+use crate::store::Snapshot;
 use crate::store::Store;
 use crate::tree::Node;
 use crate::tree::NodeSource;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-/// Enough for the folders of a path and their neighbours; the rest is asked for again.
-const NODES_KEPT: usize = 512;
-
 pub struct Nodes {
     store: Store,
-    kept: Mutex<HashMap<NodeId, Arc<Node>>>,
+    open: Mutex<Option<Snapshot>>,
 }
 
 impl Nodes {
     pub(super) fn new(store: Store) -> Nodes {
-        Nodes { store, kept: Mutex::default() }
+        Nodes { store, open: Mutex::default() }
     }
 }
 
 impl NodeSource for Nodes {
     fn node(&self, id: &NodeId) -> Result<Arc<Node>> {
-        if let Some(node) = self.kept.lock().expect("no panic while held").get(id) {
-            return Ok(node.clone());
-        }
-        let node = self.store.snapshot()?.node(id)?;
-        let mut kept = self.kept.lock().expect("no panic while held");
-        if kept.len() >= NODES_KEPT {
-            kept.clear();
-        }
-        kept.insert(*id, node.clone());
-        Ok(node)
+        let mut open = self.open.lock().expect("no panic while held");
+        let snapshot = match open.take() {
+            Some(snapshot) => snapshot,
+            None => self.store.snapshot()?,
+        };
+        open.insert(snapshot).node(id)
     }
 }

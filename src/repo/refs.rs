@@ -66,7 +66,7 @@ impl Repo {
 
     /// The ref that is meant, which must be there.
     pub fn existing_ref(&self, text: &str) -> Result<Ref> {
-        let name = RefName::of(&ImageName::parse(text)?);
+        let name = RefName::of(&ImageName::parse(text).map_err(Error::typed)?);
         self.reference(&name)?.ok_or_else(|| Error::not_found("branch or tag", name.to_string()))
     }
 

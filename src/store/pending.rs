@@ -1,7 +1,6 @@
 //! Contents that are hashed and wait for one look-up of many.
 
 use crate::id::ContentId;
-use crate::id::Sha1Id;
 
 /// A look-up opens the index, which costs as much as hashing 200 KB: so, not for every file.
 const IDS_MAX: usize = 1_000;
@@ -13,12 +12,12 @@ pub struct Pending {
     buffer: Vec<u8>,
     used: usize,
     ids: Vec<ContentId>,
-    rows: Vec<(Sha1Id, usize)>,
+    /// Where each of them ends in the buffer.
+    ends: Vec<usize>,
 }
 
 pub struct PendingContent<'a> {
     pub id: ContentId,
-    pub sha1: Sha1Id,
     pub bytes: &'a [u8],
 }
 
@@ -32,10 +31,10 @@ impl Pending {
         &mut self.buffer[self.used..end]
     }
 
-    pub fn keep(&mut self, id: ContentId, sha1: Sha1Id, size: usize) {
+    pub fn keep(&mut self, id: ContentId, size: usize) {
         self.used += size;
         self.ids.push(id);
-        self.rows.push((sha1, self.used));
+        self.ends.push(self.used);
     }
 
     pub fn is_full(&self) -> bool {
@@ -52,16 +51,16 @@ impl Pending {
 
     pub fn contents(&self) -> impl Iterator<Item = PendingContent<'_>> {
         let mut start = 0;
-        self.ids.iter().zip(&self.rows).map(move |(id, (sha1, end))| {
+        self.ids.iter().zip(&self.ends).map(move |(id, end)| {
             let bytes = &self.buffer[start..*end];
             start = *end;
-            PendingContent { id: *id, sha1: *sha1, bytes }
+            PendingContent { id: *id, bytes }
         })
     }
 
     pub fn clear(&mut self) {
         self.used = 0;
         self.ids.clear();
-        self.rows.clear();
+        self.ends.clear();
     }
 }

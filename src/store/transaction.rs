@@ -268,8 +268,10 @@ impl Transaction {
                 self.done.known_content_bytes += len;
                 continue;
             }
+            // Only what is new needs its second name: of a next version, most is known.
+            let sha1 = Sha1Id(sha1::Sha1::digest(content.bytes).into());
             let pack = pack(&self.store, &mut self.pack)?;
-            pack.add(ObjectKind::Content, content.id.0, Some(content.sha1), content.bytes)?;
+            pack.add(ObjectKind::Content, content.id.0, Some(sha1), content.bytes)?;
             self.done.new_contents += 1;
             self.done.new_content_bytes += len;
         }
@@ -316,8 +318,7 @@ impl ContentSink for Transaction {
             self.done.known_content_bytes += size;
             return Ok(id);
         }
-        let sha1 = Sha1Id(sha1::Sha1::digest(&*bytes).into());
-        self.pending.keep(id, sha1, size as usize);
+        self.pending.keep(id, size as usize);
         if self.pending.is_full() {
             self.flush()?;
         }

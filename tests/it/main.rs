@@ -1,5 +1,12 @@
 //! The real binary, run as a user runs it, on real images.
 
+mod bad_input;
+mod flatten;
 mod fuzz_seeds;
 mod help;
 mod layering;
+mod roundtrip;
+mod searches;
+mod store;
+mod support;
+mod versions;

@@ -38,7 +38,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let Some(branch) = &args.branch else {
         return list(&repo, RefKind::Branch, args.list.as_deref(), session);
     };
-    let typed = ImageName::parse(branch)?;
+    let typed = ImageName::parse(branch).map_err(Error::typed)?;
     if typed.tag().is_none() {
         return Err(Error::Usage(format!("say which branch: `imgit branch {}:BRANCH`", typed.name())));
     }

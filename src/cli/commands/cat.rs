@@ -33,7 +33,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let tree = repo.tree(&version, args.platform.as_deref())?;
     let mut out = session.output();
     for path in &args.paths {
-        let path = TreePath::parse(path.as_bytes())?;
+        let path = TreePath::parse(path.as_bytes()).map_err(Error::typed)?;
         let absent = || Error::not_found("path", format!("{path} in {}", version.shown));
         let (_, entry) = walk::resolve(&repo.nodes(), &tree, &path)?.ok_or_else(absent)?;
         let Kind::File { content, size } = entry.kind else {

@@ -35,8 +35,8 @@ pub struct Args {
     #[arg(value_name = "B [PATH]")]
     rest: Vec<OsString>,
     /// Compare layer N alone, counted from 1; with one version, what that layer changed
-    #[arg(long, value_name = "N")]
-    layer: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    layer: Option<u32>,
     /// List files whose time is all that changed, too
     #[arg(long)]
     times: bool,
@@ -69,12 +69,13 @@ pub struct Args {
 pub fn run(args: Args, session: &Session) -> Result<u8> {
     let (old, new, paths) = sides(&args)?;
     let repo = Lazy { session, repo: std::cell::OnceCell::new() };
-    let (old, new) = match (&new, args.layer) {
+    let layer = args.layer.map(|number| number as usize);
+    let (old, new) = match (&new, layer) {
         (Some(new), layer) => (side(&old, layer, &args, &repo)?, side(new, layer, &args, &repo)?),
         (None, Some(number)) => {
             let version = repo.get()?.resolve(&old)?;
             let platform = args.platform.as_deref();
-            let below = Side::stack(repo.get()?, &version, platform, number.saturating_sub(1))?;
+            let below = Side::stack(repo.get()?, &version, platform, number - 1)?;
             (below, Side::stack(repo.get()?, &version, platform, number)?)
         }
         (None, None) => {
@@ -137,7 +138,8 @@ fn sides(args: &Args) -> Result<(String, Option<String>, Vec<TreePath>)> {
             (args.old.clone(), rest.next().map(text).transpose()?)
         }
     };
-    let paths = rest.map(|path| TreePath::parse(path.as_bytes())).collect::<Result<_>>()?;
+    let paths =
+        rest.map(|path| TreePath::parse(path.as_bytes()).map_err(Error::typed)).collect::<Result<_>>()?;
     Ok((old, new, paths))
 }
 

@@ -1,5 +1,6 @@
 use super::session::Session;
 use crate::cli::error::PARTIAL;
+use crate::error::Error;
 use crate::error::Result;
 use crate::export;
 use crate::export::ExportOptions;
@@ -33,12 +34,12 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let repo = session.repo()?;
     let version = repo.resolve(&args.version)?;
     let options = ExportOptions {
-        platform: args.platform.as_deref().map(Platform::parse).transpose()?,
+        platform: args.platform.as_deref().map(Platform::parse).transpose().map_err(Error::typed)?,
         replace: args.force,
         reference: version.name.as_ref().map(|name| name.reference().to_string()),
         standard_output: || Box::new(std::io::stdout()),
     };
-    let sink = Location::parse(&args.sink)?;
+    let sink = Location::parse(&args.sink).map_err(Error::typed)?;
     let to_stdout = sink.is_standard();
     let done = export::export(&repo, &version, &sink, &options, session.progress())?;
     let mut out = session.output();

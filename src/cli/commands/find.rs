@@ -1,4 +1,5 @@
 use super::session::Session;
+use crate::error::Error;
 use crate::error::Result;
 use crate::inspect::find;
 use crate::inspect::find::Filter;
@@ -66,7 +67,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let tree = repo.tree(&version, args.platform.as_deref())?;
     let mut under = Vec::new();
     for path in &args.paths {
-        under.push(TreePath::parse(path.as_bytes())?);
+        under.push(TreePath::parse(path.as_bytes()).map_err(Error::typed)?);
     }
     let mut out = session.output();
     find::find(&repo.nodes(), &tree, &under, &filter, &mut |path, entry| {

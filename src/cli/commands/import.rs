@@ -56,10 +56,10 @@ pub struct Args {
 }
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
-    let location = Location::parse(&args.source)?;
+    let location = Location::parse(&args.source).map_err(Error::typed)?;
     let options = ImportOptions {
-        name: args.name.as_deref().map(ImageName::parse).transpose()?,
-        platform: args.platform.as_deref().map(Platform::parse).transpose()?,
+        name: args.name.as_deref().map(ImageName::parse).transpose().map_err(Error::typed)?,
+        platform: args.platform.as_deref().map(Platform::parse).transpose().map_err(Error::typed)?,
         message: args.message,
         labels: labels(&args.labels)?,
         signature: Signature::now(args.author)?,

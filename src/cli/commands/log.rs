@@ -1,6 +1,7 @@
 use super::session::Session;
 use crate::cli::output::Output;
 use crate::cli::output::time_of_day;
+use crate::error::Error;
 use crate::error::Result;
 use crate::history::commit::Commit;
 use crate::history::graph;
@@ -41,7 +42,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let history = repo.snapshot()?;
     let (tips, hidden) = match &args.version {
         None => (repo.refs()?.iter().map(|found| found.commit).collect(), Vec::new()),
-        Some(text) => match Selection::parse(text, &jiff::Zoned::now())? {
+        Some(text) => match Selection::parse(text, &jiff::Zoned::now()).map_err(Error::typed)? {
             Selection::One(revision) => (vec![revision.resolve(&history)?.id], Vec::new()),
             Selection::Range { from, to } => {
                 (vec![to.resolve(&history)?.id], vec![from.resolve(&history)?.id])
@@ -50,7 +51,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     };
     let mut paths = Vec::new();
     for path in &args.paths {
-        paths.push(TreePath::parse(path.as_bytes())?);
+        paths.push(TreePath::parse(path.as_bytes()).map_err(Error::typed)?);
     }
     let decorations = decorations(&repo)?;
     let mut out = session.output();
@@ -155,9 +156,11 @@ fn print(out: &mut Output, row: Option<Row>, lines: &[String]) -> Result<()> {
     let Some(row) = row else {
         return lines.iter().try_for_each(|line| out.line(line));
     };
+    // A rail without bars is shorter: the text stands in one column all the same.
+    let width = row.node.len();
     for (at, line) in lines.iter().enumerate() {
         let rail = if at == 0 { &row.node } else { &row.text };
-        out.line(format!("{rail} {line}").trim_end())?;
+        out.line(format!("{rail:width$} {line}").trim_end())?;
     }
     row.links.iter().try_for_each(|link| out.line(link))
 }

@@ -41,7 +41,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let tree = repo.tree(&version, args.platform.as_deref())?;
     let nodes = repo.nodes();
     let asked = match &args.path {
-        Some(path) => TreePath::parse(path.as_bytes())?,
+        Some(path) => TreePath::parse(path.as_bytes()).map_err(Error::typed)?,
         None => TreePath::root(),
     };
     let mut out = session.output();

@@ -24,13 +24,12 @@ pub struct Args {
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
     let repo = session.repo()?;
-    let name = RefName::of(&ImageName::parse(&args.name)?);
+    let name = RefName::of(&ImageName::parse(&args.name).map_err(Error::typed)?);
     let mut out = session.output();
-    let mut entries = repo.reflog(&name)?;
+    let entries = repo.reflog(&name)?;
     if entries.is_empty() {
         return Err(Error::not_found("branch or tag", name.to_string()));
     }
-    entries.reverse();
     for (back, entry) in entries.iter().enumerate().take(args.max_count.unwrap_or(usize::MAX)) {
         let id = |id: Option<crate::id::CommitId>| id.map(|id| id.to_string());
         if out.is_json() {

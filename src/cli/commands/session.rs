@@ -44,9 +44,15 @@ impl Session {
         let dir = self.store_dir()?;
         match Repo::open(&dir, self.global.lock_timeout(), self.progress()) {
             Err(err) if matches!(err.root(), Error::NoStore { .. }) => {
-                let repo = Repo::create(&dir, self.global.lock_timeout())?;
-                self.console.say(&format!("Created an empty store in {}.", dir.display()));
-                Ok(repo)
+                match Repo::create(&dir, self.global.lock_timeout()) {
+                    // Somebody else's first import came in between: theirs is as good.
+                    Err(err) if matches!(err.root(), Error::Exists { .. }) => self.repo(),
+                    created => {
+                        let repo = created?;
+                        self.console.say(&format!("Created an empty store in {}.", dir.display()));
+                        Ok(repo)
+                    }
+                }
             }
             opened => opened,
         }

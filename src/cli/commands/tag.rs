@@ -35,7 +35,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let Some(tag) = &args.tag else {
         return list(&repo, RefKind::Tag, args.list.as_deref(), session);
     };
-    let typed = ImageName::parse(tag)?;
+    let typed = ImageName::parse(tag).map_err(Error::typed)?;
     if typed.tag().is_none() {
         return Err(Error::Usage(format!("say which tag: `imgit tag {}:TAG`", typed.name())));
     }

@@ -69,6 +69,6 @@ fn meant(what: &str) -> Result<Wanted> {
     Ok(match unhex(digits).map(|bytes| (bytes.len(), bytes)) {
         Some((32, bytes)) => Wanted::Sha256(ContentId(bytes.try_into().expect("32 bytes"))),
         Some((20, bytes)) => Wanted::Sha1(Sha1Id(bytes.try_into().expect("20 bytes"))),
-        _ => Wanted::Path(Glob::parse(what)?),
+        _ => Wanted::Path(Glob::parse(what).map_err(Error::typed)?),
     })
 }
