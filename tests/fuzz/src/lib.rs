@@ -30,8 +30,10 @@ use imgit::tree::Tree;
 use imgit::tree::glob::Glob;
 use std::os::unix::fs::FileExt;
 
-/// Every target by its name, which is also that of its seeds.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target's name, which is also that of its seeds, and the target.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const TARGETS: &[Target] = &[
     ("tar", tar),
     ("recipe", recipe),
     ("layers", layers),
