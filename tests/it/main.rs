@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod flatten;
+mod fuzz_seeds;
+mod help;
 mod interrupts;
 mod layering;
 mod roundtrip;

@@ -1,0 +1,270 @@
+//! The fuzz targets as ordinary tests: each over its seeds, and over damaged copies of them.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+#[path = "../fuzz/src/lib.rs"]
+mod targets;
+
+/// Damaged copies of each seed: enough to cross each branch near it, few enough for every day.
+const DAMAGED: u64 = 60;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
+}
+
+#[test]
+fn seeds_and_damaged_seeds_keep_the_promises() {
+    for (name, target) in targets::TARGETS {
+        assert!(folder().join(format!("src/bin/{name}.rs")).exists(), "{name} has no program");
+        let mut seeds = 0;
+        for seed in fs::read_dir(folder().join("seeds").join(name)).unwrap() {
+            let seed = fs::read(seed.unwrap().path()).unwrap();
+            target(&seed);
+            for round in 0..DAMAGED {
+                target(&damaged(seed.clone(), round));
+            }
+            seeds += 1;
+        }
+        assert!(seeds > 0, "{name} has no seeds");
+    }
+}
+
+/// Flips, cuts, doubles or zeroes a place that depends on `round` alone.
+fn damaged(mut bytes: Vec<u8>, round: u64) -> Vec<u8> {
+    if bytes.is_empty() {
+        return bytes;
+    }
+    // Knuth's multiplier: consecutive rounds land far from each other.
+    let random = (round + 1).wrapping_mul(6_364_136_223_846_793_005);
+    let at = (random >> 20) as usize % bytes.len();
+    match round % 4 {
+        0 => bytes[at] ^= 1 << (random >> 60 & 7),
+        1 => bytes.truncate(at),
+        2 => bytes.extend_from_within(at..),
+        _ => bytes[at] = [0, 0xff, b'9', b'/'][(random >> 62) as usize],
+    }
+    bytes
+}
+
+/// Makes the seeds that only imgit itself can write: after a change of a format, run this one.
+#[test]
+#[ignore = "writes tests/fuzz/seeds"]
+fn write_seeds() {
+    use imgit::layer::testing::end;
+    use imgit::layer::testing::link;
+    use imgit::layer::testing::member;
+    use imgit::layer::testing::pax;
+
+    let put = |target: &str, name: &str, bytes: &[u8]| {
+        let folder = folder().join("seeds").join(target);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(name), bytes).unwrap();
+    };
+    let gzip = |bytes: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    };
+
+    let long_name = [b"a/".repeat(80).as_slice(), b"end\0"].concat();
+    let sparse: &[&[u8]] = &[
+        b"GNU.sparse.major=1",
+        b"GNU.sparse.minor=0",
+        b"GNU.sparse.name=holes",
+        b"GNU.sparse.realsize=4096",
+    ];
+    let map = [b"1\n1024\n3\n".to_vec(), vec![0; 512 - 9], b"abc".to_vec()].concat();
+    let tars: Vec<(&str, Vec<u8>)> = vec![
+        ("empty", end()),
+        ("plain", [member(b"etc/", b'5', b""), member(b"etc/a", b'0', b"text"), end()].concat()),
+        (
+            "links",
+            [member(b"a", b'0', b"x"), link(b"b", b'1', b"a"), link(b"c", b'2', b"../a"), end()].concat(),
+        ),
+        (
+            "devices",
+            [member(b"dev/n", b'3', b""), member(b"dev/b", b'4', b""), member(b"p", b'6', b"")].concat(),
+        ),
+        ("gnu-long", [member(b"././@LongLink", b'L', &long_name), member(b"x", b'0', b"y"), end()].concat()),
+        (
+            "pax",
+            [
+                pax(b'g', &[b"mtime=1.5"]),
+                pax(b'x', &[b"path=p\xc3\xa9", b"mtime=-1.25", b"uid=3000000", b"SCHILY.xattr.user.a=b\0c"]),
+                member(b"x", b'0', b"y"),
+                end(),
+            ]
+            .concat(),
+        ),
+        ("pax-sparse", [pax(b'x', sparse), member(b"GNUSparseFile.0/holes", b'0', &map), end()].concat()),
+        (
+            "whiteouts",
+            [member(b"etc/.wh.a", b'0', b""), member(b"b/.wh..wh..opq", b'0', b""), end()].concat(),
+        ),
+        (
+            "twice",
+            [member(b"a", b'0', b"1"), member(b"./a", b'0', b"2"), member(b"/a/b", b'0', b"3")].concat(),
+        ),
+        ("no-end", member(b"a", b'0', b"text")[..512 + 4].to_vec()),
+        ("no-tar", b"this is no tar at all".repeat(30)),
+    ];
+    for (name, tar) in &tars {
+        put("tar", name, tar);
+        let apart = imgit::layer::testing::round_trip(tar, &imgit::layer::Limits::default()).unwrap();
+        put("recipe", name, &apart.recipe);
+        for (other, upper) in &tars {
+            if ["plain", "links"].contains(name) && ["links", "whiteouts", "twice"].contains(other) {
+                let len = u16::try_from(tar.len()).unwrap().to_le_bytes();
+                put("layers", &format!("{name}-{other}"), &[&len[..], tar, upper].concat());
+            }
+        }
+    }
+    let text = b"some text that is worth compressing, some text".repeat(4);
+    put("compressed", "gzip", &gzip(&text));
+    put("compressed", "gzip-members", &[gzip(b"one"), gzip(b"two"), b"trailing".to_vec()].concat());
+    put("compressed", "zstd", &zstd::encode_all(&text[..], 3).unwrap());
+    let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+    put("compressed", "zstd-frames", &[skippable, zstd::encode_all(&b"one"[..], 1).unwrap()].concat());
+    put("compressed", "plain", &text);
+
+    from_a_store(&put);
+    for (name, text) in [
+        ("image", "docker.io/library/debian:12"),
+        (
+            "digest",
+            "ghcr.io/acme/app@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ),
+        ("digest-alone", "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("port", "localhost:5000/a/b:tag"),
+        ("oci", "oci:some/folder:v1"),
+        ("docker-archive", "docker-archive:-:web:v2"),
+        ("index", "oci-archive:/tmp/a.tar:@3"),
+        ("platform", "linux/arm64/v8"),
+        ("steps", "web:v2~3^2@{1}"),
+        ("date", "web@{2026-05-03 14:12}"),
+        ("words", "web@{3 days ago}"),
+        ("range", "web~5..web"),
+        ("glob", "/etc/ssl/**/*.[ch]{a,b}?"),
+    ] {
+        put("names", name, text.as_bytes());
+    }
+}
+
+/// Nodes, commits and packs of a real image; documents and archives of the fixtures.
+fn from_a_store(put: &dyn Fn(&str, &str, &[u8])) {
+    use imgit::history::History;
+    use imgit::import::ImportOptions;
+    use imgit::oci::location::Location;
+    use imgit::progress::Silent;
+    use imgit::repo::Repo;
+    use imgit::repo::Signature;
+    use imgit::store::pack::footer::Trailer;
+    use imgit::tree::NodeSource;
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let store = tempfile::tempdir().unwrap();
+    let repo = Repo::create(&store.path().join("store"), std::time::Duration::from_secs(9)).unwrap();
+    let source =
+        Location::parse(&format!("oci:{}:notes", root.join("testdata/notes-zstd.oci").display())).unwrap();
+    let options = ImportOptions {
+        name: None,
+        platform: None,
+        message: Some("a message".into()),
+        labels: Default::default(),
+        signature: Signature::now(Some("somebody".into())).unwrap(),
+        scan: Default::default(),
+    };
+    imgit::import::import(&repo, &source, &options, &Silent).unwrap();
+    let snapshot = repo.snapshot().unwrap();
+    for found in repo.refs().unwrap() {
+        let commit = History::commit(&snapshot, &found.commit).unwrap();
+        put("commit", "image", &commit.encode());
+        let tree = repo.tree_record(&commit.trees[0].tree).unwrap();
+        put("tree", "tree", &tree.encode());
+        put("tree", "root", &repo.nodes().node(&tree.root.full).unwrap().encode());
+    }
+    for found in repo.refs().unwrap() {
+        // A move of a ref is a small pack.
+        let (name, signature) = (&found.name, Signature::now(Some("somebody".into())).unwrap());
+        repo.delete_ref(name, found.kind, &signature, &Silent).unwrap();
+    }
+    for pack in find(&store.path().join("store/packs"), "pack") {
+        let bytes = fs::read(pack).unwrap();
+        let trailer = bytes.last_chunk().unwrap();
+        let trailer = Trailer::parse("pack", bytes.len() as u64, trailer).unwrap();
+        let start = trailer.footer_offset as usize;
+        let footer = trailer.open("pack", &bytes[start..start + trailer.stored_len as usize]).unwrap();
+        let is_small = footer.objects.is_empty();
+        put("pack", if is_small { "footer-moves" } else { "footer" }, &footer.encode());
+        if is_small {
+            put("pack", "moves", &bytes);
+        }
+    }
+    for (name, path) in [("zstd", "testdata/notes-zstd.oci"), ("artifacts", "testdata/artifacts.oci")] {
+        for (at, path) in find(&root.join(path).join("blobs"), "").iter().enumerate() {
+            let bytes = fs::read(path).unwrap();
+            if bytes.starts_with(b"{") && bytes.len() < 2_000 {
+                put("document", &format!("{name}-{at}"), &bytes);
+            }
+        }
+        put("document", &format!("{name}-index"), &fs::read(root.join(path).join("index.json")).unwrap());
+    }
+    archives(put);
+}
+
+/// The smallest archives of an image without layers.
+fn archives(put: &dyn Fn(&str, &str, &[u8])) {
+    use imgit::layer::testing::end;
+    use imgit::layer::testing::link;
+    use imgit::layer::testing::member;
+    use imgit::oci::digest::Digest;
+
+    let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let config_digest = Digest::of(config);
+    let config_size = config.len();
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config_digest}","size":{config_size}}},"layers":[]}}"#
+    );
+    let (manifest_digest, manifest_size) = (Digest::of(manifest.as_bytes()), manifest.len());
+    let index = format!(
+        r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{manifest_digest}","size":{manifest_size}}}]}}"#
+    );
+    let blob = |digest: &Digest| format!("blobs/sha256/{}", digest.encoded()).into_bytes();
+    let layout = [
+        member(b"oci-layout", b'0', br#"{"imageLayoutVersion":"1.0.0"}"#),
+        member(b"index.json", b'0', index.as_bytes()),
+        member(&blob(&config_digest), b'0', config),
+        member(&blob(&manifest_digest), b'0', manifest.as_bytes()),
+    ]
+    .concat();
+    let list = |config: &str| format!(r#"[{{"Config":"{config}","RepoTags":["web:v1"],"Layers":[]}}]"#);
+    let config_name = format!("{}.json", config_digest.encoded());
+    let docker = [
+        member(config_name.as_bytes(), b'0', config),
+        link(b"alias.json", b'2', config_name.as_bytes()),
+        member(b"manifest.json", b'0', list(&config_name).as_bytes()),
+        end(),
+    ];
+    let blob_name = String::from_utf8(blob(&config_digest)).unwrap();
+    let both = [layout.clone(), member(b"manifest.json", b'0', list(&blob_name).as_bytes()), end()];
+    put("archive", "oci", &[layout, end()].concat());
+    put("archive", "docker", &docker.concat());
+    put("archive", "docker-and-oci", &both.concat());
+}
+
+fn find(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(find(&path, ending));
+        } else if path.extension().is_none_or(|other| other == ending) || ending.is_empty() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
