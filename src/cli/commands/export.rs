@@ -36,7 +36,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let options = ExportOptions {
         platform: args.platform.as_deref().map(Platform::parse).transpose().map_err(Error::typed)?,
         replace: args.force,
-        reference: version.name.as_ref().map(|name| name.reference().to_string()),
+        name: version.name.clone(),
         standard_output: || Box::new(std::io::stdout()),
     };
     let sink = Location::parse(&args.sink).map_err(Error::typed)?;
