@@ -83,7 +83,8 @@ struct Judged {
 
 impl Store {
     /// Drops what `mark` does not call live. It waits for running writers, up to the lock timeout,
-    /// and keeps new ones waiting. `mark` gets the state under that lock.
+    /// and keeps new ones waiting. `mark` gets the state under that lock. Refused while a pack is
+    /// left out of the index: what seems dead may be what that pack needs.
     pub fn sweep<'a>(
         &self,
         mark: &mut dyn FnMut(&Snapshot) -> Result<Box<Live<'a>>>,
@@ -96,6 +97,9 @@ impl Store {
         let _writers = lock::acquire(&*inner.backend, lock::WRITERS, mode, inner.timeout, &inner.command)?;
         self.clear_leftovers()?;
         let snapshot = self.snapshot()?;
+        if let Some(left_out) = self.left_out(&snapshot)?.into_iter().next() {
+            return Err(left_out);
+        }
         let live = mark(&snapshot)?;
         let mut swept = Swept::default();
         let mut records = Vec::new();

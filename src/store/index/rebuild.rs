@@ -36,7 +36,8 @@ const NEW_INDEX_NAME: &str = "tmp/meta.redb.new";
 #[derive(Debug, Default)]
 pub struct Rebuilt {
     pub packs: u64,
-    /// Packs that could not be read and are missing from the index.
+    /// Packs that could not be read and are missing from the index: their refs are as they were
+    /// before.
     pub problems: Vec<Error>,
 }
 

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::progress::Silent;
 use crate::store::Config;
 use crate::store::Store;
+use crate::store::SweepOptions;
 use crate::store::VerifyOptions;
 use crate::store::tests::commit_version;
 use crate::store::tests::options;
@@ -175,4 +176,35 @@ fn a_rebuild_leaves_out_what_cannot_be_read_and_says_so() {
     commit_version(&store, 1).unwrap();
     commit_version(&store, 2).unwrap();
     assert_eq!(store.snapshot().unwrap().counts().unwrap().commits, 2);
+}
+
+/// One flipped byte and a lost index: the rebuild left the pack out, refs went back in time, the
+/// check called the store sound, and collection then destroyed what only that pack led to.
+#[test]
+fn a_pack_that_a_rebuild_left_out_is_damage_and_nothing_is_collected_meanwhile() {
+    for class in [1, 2] {
+        let folder = world();
+        let path = pack(folder.path(), class);
+        let whole = fs::read(&path).unwrap();
+        spoil(&path, Damage::Flip, whole.len() - 30);
+        fs::remove_file(folder.path().join("meta.redb")).unwrap();
+        let store = Store::open(folder.path(), &options()).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let told = |store: &Store| {
+            let problems = store.verify(&VerifyOptions::default(), &Silent).unwrap().problems;
+            problems.iter().any(|problem| problem.to_string().contains(name))
+        };
+        let keep_all = &mut |_: &_| Ok(Box::new(|_, _: &_| true) as Box<_>);
+        let mut refused = |store: &Store| match store.sweep(keep_all, &SweepOptions::default(), &Silent) {
+            Err(Error::Corrupt { thing, .. }) => thing.contains(name),
+            _ => false,
+        };
+        assert!(told(&store) && refused(&store), "unreadable, class {class}");
+        // It comes back from a backup: readable, and still not in the index.
+        fs::write(&path, &whole).unwrap();
+        let store = Store::open(folder.path(), &options()).unwrap();
+        assert!(told(&store) && refused(&store), "back, class {class}");
+        store.rebuild_index(&Silent).unwrap();
+        assert!(!told(&store) && !refused(&store), "rebuilt, class {class}");
+    }
 }
