@@ -192,7 +192,7 @@ impl Store {
     ) -> Result<u64> {
         let inner = self.inner();
         let mut writers: HashMap<Class, PackWriter> = HashMap::new();
-        let mut segments: BTreeMap<u64, Segment> = BTreeMap::new();
+        let mut segments: BTreeMap<u64, Vec<Segment>> = BTreeMap::new();
         let mut manifests: HashMap<Key, Location> = HashMap::new();
         let mut replaces = Vec::new();
         progress.begin("rewriting packs", Some(packs.iter().map(|pack| pack.live_bytes).sum()));
@@ -216,7 +216,11 @@ impl Store {
                 progress.advance(object.len);
             }
             for segment in std::mem::take(&mut footer.journal) {
-                segments.insert(segment.sequence, segment);
+                // Two of one number when a rebuild had left one out: neither is lost.
+                let found = segments.entry(segment.sequence).or_default();
+                if !found.contains(&segment) {
+                    found.push(segment);
+                }
             }
             replaces.push((id, footer));
         }
@@ -224,7 +228,7 @@ impl Store {
             Some(writer) => writer.finish()?,
             None => FinishedPack::empty(&*inner.backend, Class::Files)?,
         };
-        main.footer.journal = segments.into_values().collect();
+        main.footer.journal = segments.into_values().flatten().collect();
         let companions = writers.into_values().map(PackWriter::finish).collect::<Result<_>>()?;
         let published = inner.publish(Publication {
             main,

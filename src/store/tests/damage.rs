@@ -4,9 +4,12 @@
 use crate::error::Error;
 use crate::progress::Silent;
 use crate::store::Config;
+use crate::store::ObjectKind;
 use crate::store::Store;
 use crate::store::SweepOptions;
 use crate::store::VerifyOptions;
+use crate::store::pack::Class;
+use crate::store::pack::pack_name;
 use crate::store::tests::commit_version;
 use crate::store::tests::options;
 use crate::store::tests::picture;
@@ -206,5 +209,37 @@ fn a_pack_that_a_rebuild_left_out_is_damage_and_nothing_is_collected_meanwhile()
         assert!(told(&store) && refused(&store), "back, class {class}");
         store.rebuild_index(&Silent).unwrap();
         assert!(!told(&store) && !refused(&store), "rebuilt, class {class}");
+    }
+}
+
+/// A pack was left out, the next transaction got its number, and when the pack was back one of the
+/// two journals was thrown away at each rebuild, with all its moves.
+#[test]
+fn two_transactions_of_one_number_are_both_replayed() {
+    let folder = world();
+    let open = || Store::open(folder.path(), &options()).unwrap();
+    let lost = open().snapshot().unwrap().reference(b"main").unwrap().unwrap().commit;
+    // The main pack of the second version: the one that holds its commit.
+    let newest = open().snapshot().unwrap().packs().unwrap();
+    let (id, _) = newest.into_iter().filter(|(_, row)| row.class == Class::Files).max_by_key(|(_, row)| row.sequence).unwrap();
+    let path = folder.path().join(pack_name(&id));
+    fs::rename(&path, folder.path().join("aside")).unwrap();
+    open().rebuild_index(&Silent).unwrap();
+    let again = commit_version(&open(), 3).unwrap();
+    assert_eq!(again.sequence, 2);
+    fs::rename(folder.path().join("aside"), &path).unwrap();
+    for deed in ["rebuilt", "swept"] {
+        let rebuilt = open().rebuild_index(&Silent).unwrap();
+        let log = open().snapshot().unwrap().log(b"main").unwrap();
+        let to: Vec<_> = log.iter().filter_map(|entry| entry.moved.new).collect();
+        assert!(to.len() == 3 && to.contains(&lost) && to.contains(&again.moves[0].new.unwrap()), "{deed}: {to:?}");
+        if deed == "rebuilt" {
+            let told = |problem: &Error| problem.to_string().contains("transaction 2");
+            assert!(rebuilt.problems.iter().any(told), "{:?}", rebuilt.problems);
+        }
+        // Every pack is written anew, with the journals of the old ones.
+        let all = SweepOptions { rewrite_below_percent: 101, ..SweepOptions::default() };
+        let keep = &mut |_: &_| Ok(Box::new(|kind, _: &_| kind != ObjectKind::Recipe) as Box<_>);
+        open().sweep(keep, &all, &Silent).unwrap();
     }
 }
