@@ -105,10 +105,14 @@ impl Store {
         let mut records = Vec::new();
         let packs = self.judge(&snapshot, &*live, &mut records, &mut swept, progress)?;
         drop_rows(&snapshot, &*live, &mut records)?;
-        drop(snapshot);
-        if let Some(before) = options.expire_log_before {
+        // Said only where it does something: each record is one more pack.
+        let before = options.expire_log_before;
+        if let Some(before) = before
+            && has_old_lines(&snapshot, before)?
+        {
             records.push(Record::ExpireLog { before });
         }
+        drop(snapshot);
         let share = options.rewrite_below_percent;
         let (rewrite, stay): (Vec<Judged>, Vec<Judged>) = packs.into_iter().partition(|pack| {
             pack.dead_bytes > 0 && pack.live_bytes * 100 < share * (pack.live_bytes + pack.dead_bytes)
@@ -283,4 +287,13 @@ fn drop_rows(snapshot: &Snapshot, live: &Live, records: &mut Vec<Record>) -> Res
         }
     }
     Ok(())
+}
+
+/// Says whether a line of the reflog is older than this and not the newest of its name.
+fn has_old_lines(snapshot: &Snapshot, before: i64) -> Result<bool> {
+    let logs = snapshot.logs()?;
+    Ok(logs.windows(2).any(|pair| {
+        // In the order of names and then of time, as `remove::expire_log` goes through them.
+        pair[0].moved.name == pair[1].moved.name && pair[0].moved.time.secs < before
+    }))
 }

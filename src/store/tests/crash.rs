@@ -180,3 +180,18 @@ fn a_sweep_drops_the_dead_keeps_the_journal_and_survives_a_rebuild() {
         assert_sound(&store, "swept again");
     }
 }
+
+/// Each collection wrote that old lines of the reflog go, though none was there: a pack a day.
+#[test]
+fn a_sweep_with_nothing_to_do_writes_nothing() {
+    let backend = world();
+    sweep(&open(&backend).unwrap(), 100).unwrap();
+    let packs = || open(&backend).unwrap().inner().backend.list("packs").unwrap();
+    let (before, sequence) = (packs(), open(&backend).unwrap().snapshot().unwrap().sequence().unwrap());
+    for percent in [0, 50, 101] {
+        let swept = sweep(&open(&backend).unwrap(), percent).unwrap();
+        assert_eq!(swept, crate::store::Swept::default());
+        assert_eq!(packs(), before);
+        assert_eq!(open(&backend).unwrap().snapshot().unwrap().sequence().unwrap(), sequence);
+    }
+}
