@@ -18,6 +18,7 @@ use crate::store::pack::ObjectKind;
 use crate::store::pack::footer::Footer;
 use crate::store::pack::frame::GATHERED_BYTES_MAX;
 use crate::store::pack::frame::RUN_FRAME_BYTES;
+use crate::store::pack::journal::BlobRow;
 use crate::store::pack::journal::BlobSource;
 use crate::store::pack::journal::Record;
 use crate::store::pack::journal::Segment;
@@ -270,15 +271,19 @@ impl Store {
     }
 }
 
-/// Blob and chain rows go with what they point to.
+/// Blob and chain rows go with what they point to. A blob that stays while the recipe of what it
+/// unpacks to goes, forgets that: else an import would believe that the layer is known.
 fn drop_rows(snapshot: &Snapshot, live: &Live, records: &mut Vec<Record>) -> Result<()> {
     for (digest, blob) in snapshot.blobs()? {
         let is_live = match blob.source {
             BlobSource::Content(id) => live(ObjectKind::Content, &id.0),
             BlobSource::Recipe(id) => live(ObjectKind::Recipe, &id.0),
         };
+        let forgotten = blob.diff_id.is_some_and(|id| !live(ObjectKind::Recipe, &id.0));
         if !is_live {
             records.push(Record::DropBlob { digest });
+        } else if forgotten {
+            records.push(Record::Blob { digest, blob: BlobRow { diff_id: None, ..blob } });
         }
     }
     for (chain, tree) in snapshot.chains()? {

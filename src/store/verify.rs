@@ -235,6 +235,10 @@ impl Check<'_> {
                 BlobSource::Recipe(id) => (ObjectKind::Recipe, id.0),
             };
             self.there(kind, &id, || format!("of blob {}", crate::path::shown(&digest)))?;
+            if let Some(id) = blob.diff_id {
+                let layer = || format!("of the layer in blob {}", crate::path::shown(&digest));
+                self.there(ObjectKind::Recipe, &id.0, layer)?;
+            }
         }
         let chains = self.snapshot.chains();
         for (chain, tree) in self.note(chains).unwrap_or_default() {

@@ -177,12 +177,12 @@ pub fn give_manifests<'a>(map: &'a ManifestMap) -> impl FnMut(&ObjectRow) -> Res
 }
 
 /// Removes blob and chain rows whose target is not there: with a pack lost, a later import must
-/// not believe them.
+/// not believe them. So does a blob's word for a layer whose recipe is not there.
 fn drop_dangling(txn: &WriteTransaction) -> Result<()> {
     let contents = txn.open_table(tables::CONTENTS).map_err(fault("rebuild"))?;
     let recipes = txn.open_table(tables::RECIPES).map_err(fault("rebuild"))?;
     let trees = txn.open_table(tables::TREES).map_err(fault("rebuild"))?;
-    let mut gone = Vec::new();
+    let (mut gone, mut forgetful) = (Vec::new(), Vec::new());
     let mut blobs = txn.open_table(tables::BLOBS).map_err(fault("rebuild"))?;
     for row in blobs.iter().map_err(fault("rebuild"))? {
         let (key, row) = row.map_err(fault("rebuild"))?;
@@ -194,7 +194,16 @@ fn drop_dangling(txn: &WriteTransaction) -> Result<()> {
         };
         if !there {
             gone.push(key.value().to_vec());
+        } else if let Some(id) = blob.diff_id
+            && recipes.get(&id.0).map_err(fault("rebuild"))?.is_none()
+        {
+            forgetful.push((key.value().to_vec(), BlobRow { diff_id: None, ..blob }));
         }
+    }
+    for (key, blob) in forgetful {
+        let mut value = Vec::new();
+        blob.encode(&mut value);
+        blobs.insert(&key[..], &tables::seal(&key, value)[..]).map_err(fault("rebuild"))?;
     }
     for key in gone {
         blobs.remove(&key[..]).map_err(fault("rebuild"))?;
