@@ -82,6 +82,7 @@ impl Repo {
                 "The index was missing or damaged: it was rebuilt from {} packs.",
                 rebuilt.packs
             ));
+            rebuilt.problems.iter().for_each(|problem| progress.problem(problem));
         }
         Ok(Repo { store })
     }
@@ -89,7 +90,9 @@ impl Repo {
     /// Throws the index away and builds it anew from the packs.
     pub fn rebuild(dir: &Path, lock_timeout: Duration, progress: &dyn Progress) -> Result<()> {
         let store = Store::open(dir, &OpenOptions { lock_timeout, ..OpenOptions::default() })?;
-        store.rebuild_index(progress).map(|_| ())
+        let rebuilt = store.rebuild_index(progress)?;
+        rebuilt.problems.iter().for_each(|problem| progress.problem(problem));
+        Ok(())
     }
 
     pub fn store(&self) -> &Store {
