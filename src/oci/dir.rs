@@ -9,7 +9,6 @@ use crate::fs;
 use crate::fs::AtomicFile;
 use crate::fs::Folder;
 use crate::oci::descriptor::Descriptor;
-use crate::oci::digest::Digest;
 use crate::oci::digest::Verifier;
 use crate::oci::document;
 use crate::oci::document::Document;
@@ -19,11 +18,11 @@ use crate::oci::json;
 use crate::oci::layout::copy;
 use crate::oci::media_type::DOCKER_LIST;
 use crate::oci::media_type::DOCKER_MANIFEST;
-use crate::oci::media_type::MediaType;
 use crate::oci::sink::Sink;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
 use crate::path::shown;
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
@@ -114,6 +113,8 @@ impl Source for Dir {
 /// Writes one image. `manifest.json` gets its name last, so that a power cut leaves no image.
 pub struct DirSink {
     path: PathBuf,
+    /// The files that were put, or were there already with the right bytes.
+    known: HashSet<PathBuf>,
 }
 
 impl DirSink {
@@ -133,15 +134,16 @@ impl DirSink {
             }
         }
         fs::write_atomic(&path.join(VERSION), format!("{VERSION_PREFIX}1.1\n").as_bytes())?;
-        Ok(DirSink { path: path.to_path_buf() })
+        Ok(DirSink { path: path.to_path_buf(), known: HashSet::new() })
     }
 
-    fn path_of(&self, digest: &Digest, media_type: Option<&MediaType>) -> PathBuf {
+    fn path_of(&self, descriptor: &Descriptor) -> PathBuf {
+        let digest = &descriptor.digest;
         let stem = match digest.algorithm() {
             "sha256" => digest.encoded().to_owned(),
             algorithm => format!("{algorithm}-{}", digest.encoded()),
         };
-        match media_type.is_some_and(MediaType::is_document) {
+        match descriptor.media_type.is_document() {
             true => self.path.join(format!("{stem}.manifest.json")),
             false => self.path.join(stem),
         }
@@ -158,26 +160,31 @@ fn is_ours(name: &[u8]) -> bool {
 }
 
 impl Sink for DirSink {
-    fn has(&self, digest: &Digest) -> Result<bool> {
-        let is_file = |path: &Path| Ok(fs::look_no_follow(path)?.is_some_and(|there| there.is_file()));
-        let manifest = oci_spec::image::MediaType::ImageManifest.into();
-        Ok(is_file(&self.path_of(digest, None))? || is_file(&self.path_of(digest, Some(&manifest)))?)
+    fn has(&mut self, descriptor: &Descriptor) -> Result<bool> {
+        let path = self.path_of(descriptor);
+        let holds = self.known.contains(&path) || files::holds(&path, descriptor)?;
+        if holds {
+            self.known.insert(path);
+        }
+        Ok(holds)
     }
 
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()> {
         let thing = format!("blob {}", descriptor.digest);
         let mut verified = Verifier::new(&thing, &descriptor.digest, descriptor.size, from);
-        let path = self.path_of(&descriptor.digest, Some(&descriptor.media_type));
+        let path = self.path_of(descriptor);
         let mut file = AtomicFile::create(&path)?;
         copy(&thing, &mut verified, &mut file, &path)?;
-        file.finish()
+        file.finish()?;
+        self.known.insert(path);
+        Ok(())
     }
 
     fn finish(self: Box<Self>, roots: &[Root]) -> Result<()> {
         let [root] = roots else {
             return Err(Error::Usage(format!("a `dir:` holds one image or index, not {}", roots.len())));
         };
-        let from = self.path_of(&root.descriptor.digest, Some(&root.descriptor.media_type));
+        let from = self.path_of(&root.descriptor);
         fs::rename(&from, &self.path.join(MANIFEST))?;
         fs::sync_dir(&self.path)
     }

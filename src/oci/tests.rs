@@ -416,7 +416,7 @@ fn a_sink_takes_no_wrong_bytes_and_leaves_no_trace_of_them() {
             let mut sink = open::create(&location, true, || unreachable!()).unwrap();
             let err = sink.put(&wrong, &mut &bytes[..]).unwrap_err();
             assert!(matches!(err.root(), Error::Mismatch { .. }), "{err}");
-            assert!(!sink.has(&wrong.digest).unwrap());
+            assert!(!sink.has(&wrong).unwrap());
             let absent = Root::new(Descriptor::of("x/y", b"absent"), Vec::new());
             assert!(sink.finish(&[absent]).is_err());
         }
@@ -428,6 +428,30 @@ fn a_sink_takes_no_wrong_bytes_and_leaves_no_trace_of_them() {
         assert_eq!(fs::look(Path::new(&at(name))).unwrap().is_some(), !left.is_empty());
     }
     assert!(fs::list(&folder.path().join("L/blobs/sha256")).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_there_under_the_right_name_is_read_before_it_is_trusted() {
+    let images = Images::fixture("notes-buildah.oci.tar");
+    let expected = images.digests().unwrap();
+    let layer = LAYER.rsplit_once('/').unwrap().1;
+    for (to, blob) in [("oci", LAYER), ("dir", layer)] {
+        let folder = fs::temp_dir().unwrap();
+        let at = folder.path().join("there");
+        let to = format!("{to}:{}", at.display());
+        images.copy(&to).unwrap();
+        let good = fs::read_small(&at.join(blob), 1 << 20).unwrap();
+        let mut flipped = good.clone();
+        flipped[9] ^= 1;
+        for bad in [&good[..100], &flipped, b""] {
+            fs::write_atomic(&at.join(blob), bad).unwrap();
+            if to.starts_with("dir") {
+                // An image that was never finished: its blobs are there, its name is not.
+                fs::remove_file(&at.join("manifest.json")).unwrap();
+            }
+            assert_eq!(images.copy(&to).unwrap().digests().unwrap(), expected, "{to}");
+        }
+    }
 }
 
 #[test]
