@@ -23,7 +23,9 @@ use crate::oci::source::Root;
 use crate::oci::source::Source;
 use crate::path::shown;
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -110,7 +112,9 @@ impl Source for Dir {
     }
 }
 
-/// Writes one image. `manifest.json` gets its name last, so that a power cut leaves no image.
+/// Writes one image: its blobs, beside those of an old image; then `manifest.json`, over the old one;
+/// then what nothing names any more is removed. A power cut leaves the old image, or none where none
+/// was; after the second step the new one, perhaps with files of the old one that nothing names.
 pub struct DirSink {
     path: PathBuf,
     /// The files that were put, or were there already with the right bytes.
@@ -128,13 +132,20 @@ impl DirSink {
             if !replace && names.iter().any(|name| name == MANIFEST.as_bytes()) {
                 return Err(Error::Exists { kind: "image", name: path.display().to_string() });
             }
-            for name in names.iter().filter(|name| is_ours(name)) {
-                let name = std::str::from_utf8(name).expect("`is_ours` takes ASCII only");
-                fs::remove_file(&path.join(name))?;
-            }
         }
         fs::write_atomic(&path.join(VERSION), format!("{VERSION_PREFIX}1.1\n").as_bytes())?;
         Ok(DirSink { path: path.to_path_buf(), known: HashSet::new() })
+    }
+
+    /// Removes what was written for other images.
+    fn sweep(&self) -> Result<()> {
+        for name in fs::list(&self.path)? {
+            let path = self.path.join(OsStr::from_bytes(&name));
+            if is_ours(&name) && !self.known.contains(&path) {
+                fs::remove_file(&path)?;
+            }
+        }
+        fs::sync_dir(&self.path)
     }
 
     fn path_of(&self, descriptor: &Descriptor) -> PathBuf {
@@ -150,13 +161,12 @@ impl DirSink {
     }
 }
 
-/// What skopeo or we have written there: everything but `version` and what is not of this format.
+/// What skopeo or we have written there for `manifest.json`: neither itself nor `version`, nor what is
+/// not of this format.
 fn is_ours(name: &[u8]) -> bool {
     let stem = name.strip_suffix(b".manifest.json").unwrap_or(name);
     let is_hex = |bytes: &[u8]| bytes.len() >= 64 && bytes.iter().all(u8::is_ascii_hexdigit);
-    name == MANIFEST.as_bytes()
-        || is_hex(stem.strip_prefix(b"sha512-").unwrap_or(stem))
-        || name.starts_with(b"signature-")
+    is_hex(stem.strip_prefix(b"sha512-").unwrap_or(stem)) || name.starts_with(b"signature-")
 }
 
 impl Sink for DirSink {
@@ -186,6 +196,7 @@ impl Sink for DirSink {
         };
         let from = self.path_of(&root.descriptor);
         fs::rename(&from, &self.path.join(MANIFEST))?;
-        fs::sync_dir(&self.path)
+        fs::sync_dir(&self.path)?;
+        self.sweep()
     }
 }

@@ -455,6 +455,42 @@ fn what_is_there_under_the_right_name_is_read_before_it_is_trusted() {
 }
 
 #[test]
+fn an_old_dir_image_stays_until_the_new_one_is_whole() {
+    let folder = fs::temp_dir().unwrap();
+    let at = folder.path().join("there");
+    let to = format!("dir:{}", at.display());
+    let location = Location::parse(&to).unwrap();
+    let replace = || open::create(&location, true, || unreachable!()).unwrap();
+    let old = Images::fixture("notes-buildah.oci.tar");
+    let new = Images::fixture("notes-zstd.oci");
+    old.copy(&to).unwrap();
+    let expected = old.digests().unwrap();
+    // Half-way: one blob is written, the next breaks off.
+    let mut sink = replace();
+    let first = Descriptor::of("application/octet-stream", b"first");
+    sink.put(&first, &mut &b"first"[..]).unwrap();
+    let second = Descriptor::of("application/octet-stream", b"second");
+    sink.put(&second, &mut &b"sec"[..]).unwrap_err();
+    drop(sink);
+    assert_eq!(reads_all(&to).unwrap(), expected);
+    // All blobs are there, but the manifest that is to be named is not.
+    let mut sink = replace();
+    sink.put(&first, &mut &b"first"[..]).unwrap();
+    sink.finish(&[Root::new(second, Vec::new())]).unwrap_err();
+    assert_eq!(reads_all(&to).unwrap(), expected);
+    // Whole: the new image and nothing else of ours, whatever the person keeps beside it.
+    fs::write_atomic(&at.join("signature-1"), b"of the old image").unwrap();
+    fs::write_atomic(&at.join("mine"), b"mine").unwrap();
+    copying::copy(&*new.source, &new.roots, replace()).unwrap();
+    assert_eq!(reads_all(&to).unwrap(), new.digests().unwrap());
+    let others = ["version", "mine"].len();
+    assert_eq!(fs::list(&at).unwrap().len(), new.digests().unwrap().len() + others);
+    // The same once more: what is right is kept.
+    copying::copy(&*new.source, &new.roots, replace()).unwrap();
+    assert_eq!(reads_all(&to).unwrap(), new.digests().unwrap());
+}
+
+#[test]
 fn nothing_of_the_persons_is_written_over() {
     let folder = fs::temp_dir().unwrap();
     let at = |name: &str| folder.path().join(name);
