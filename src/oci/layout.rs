@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::fs;
 use crate::fs::AtomicFile;
+use crate::fs::File;
 use crate::fs::Folder;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -24,6 +25,8 @@ use crate::oci::source::Source;
 use crate::oci::source::roots_of;
 use crate::path::shown;
 use oci_spec::image::ANNOTATION_REF_NAME;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
@@ -151,6 +154,21 @@ impl LayoutSink {
         Ok(folder)
     }
 
+    /// Waits for whoever is writing `index.json`; the lock goes with the file.
+    fn lock(&self) -> Result<File> {
+        let folder = fs::open(&self.path)?;
+        loop {
+            match rustix::fs::flock(&folder, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => {}
+                // Some network file systems have no locks for folders, and a lone writer needs none.
+                Ok(()) | Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    return Ok(folder);
+                }
+                Err(err) => return Err(Error::io("lock", &self.path)(err.into())),
+            }
+        }
+    }
+
     fn existing_index(&self) -> Result<Value> {
         let folder = Folder::open(&self.path)?;
         match files::read_small(&folder, INDEX, INDEX_BYTES_MAX)? {
@@ -190,6 +208,8 @@ impl Sink for LayoutSink {
     }
 
     fn finish(mut self: Box<Self>, roots: &[Root]) -> Result<()> {
+        // Reading, adding and writing are one step: two exports at once would lose a name.
+        let _lock = self.lock()?;
         let mut index = self.existing_index()?;
         let mut entries = match index.get_mut("manifests").map(Value::take) {
             Some(Value::Array(entries)) => entries,

@@ -400,6 +400,32 @@ fn a_name_in_a_layout_moves_and_the_rest_stays() {
 }
 
 #[test]
+fn two_exports_to_one_layout_at_once_keep_both_names() {
+    let (_folder, path) = layout();
+    let images = Images::fixture("notes-zstd.oci");
+    let put = |name: &str| {
+        let roots = [Root::new(images.roots[0].descriptor.clone(), vec![name.to_owned()])];
+        let sink = Box::new(LayoutSink::create(Path::new(&path)).unwrap());
+        copying::copy(&*images.source, &roots, sink).unwrap();
+    };
+    put("first");
+    // Another one is between its reading and its writing of index.json.
+    let other = fs::open(Path::new(&path)).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let index = Path::new(&path).join("index.json");
+    let text = String::from_utf8(fs::read_small(&index, 4096).unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| put("second"));
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert!(!second.is_finished(), "it did not wait");
+        fs::write_atomic(&index, text.replace("first", "other").as_bytes()).unwrap();
+        drop(other);
+    });
+    let names = Images::open(&format!("oci:{path}")).unwrap();
+    assert_eq!(names.names(), [vec!["localhost/notes:1"], vec!["other", "second"]]);
+}
+
+#[test]
 fn a_sink_takes_no_wrong_bytes_and_leaves_no_trace_of_them() {
     let folder = fs::temp_dir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
