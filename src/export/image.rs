@@ -125,7 +125,7 @@ impl Copy<'_> {
 
     fn blob(&mut self, descriptor: &Descriptor, thing: &str) -> Result<()> {
         crate::progress::check(self.progress)?;
-        if self.sink.has(&descriptor.digest)? {
+        if self.sink.has(descriptor)? {
             return Ok(());
         }
         // A foreign layer that the import did without.

@@ -27,7 +27,7 @@ use std::io::Write;
 pub struct ExportOptions {
     /// Of a multi-platform image, this platform alone.
     pub platform: Option<Platform>,
-    /// Put a new archive over an old one.
+    /// Put a new archive or `dir:` over an old one.
     pub replace: bool,
     /// What the sink shall call the image, where the location does not say.
     pub name: Option<RefName>,

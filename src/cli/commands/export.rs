@@ -25,7 +25,7 @@ pub struct Args {
     /// Only this platform of a multi-platform image
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
-    /// Put a new archive over an old one; a folder must be new or empty in any case
+    /// Put a new archive or dir: over an old one; a layout is added to, a folder of files must be new or empty
     #[arg(short, long)]
     force: bool,
 }
