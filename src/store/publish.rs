@@ -189,9 +189,8 @@ fn check_moves(txn: &WriteTransaction, moves: Vec<(Expected, Move)>, brought: &F
     use redb::ReadableTable as _;
     let refs = txn.open_table(tables::REFS).map_err(fault("read"))?;
     let commits = txn.open_table(tables::COMMITS).map_err(fault("read"))?;
-    let brings = |id: &CommitId| {
-        brought.objects.iter().any(|row| row.kind == ObjectKind::Commit && row.id == id.0)
-    };
+    let brings =
+        |id: &CommitId| brought.objects.iter().any(|row| row.kind == ObjectKind::Commit && row.id == id.0);
     let mut done: Vec<Move> = Vec::with_capacity(moves.len());
     for (expected, mut one) in moves {
         let earlier = done.iter().rev().find(|earlier| earlier.name == one.name);
