@@ -3,6 +3,7 @@
 //! The codes are documented in `imgit --help`; scripts rely on them, so they never change meaning.
 
 use crate::error::Error;
+use std::io::ErrorKind;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -24,7 +25,7 @@ Exit codes:
     2  the command line was wrong; in `diff`: any failure
     3  done in part: some files or images failed
     4  no such image, ref, path or file
-    6  digest mismatch, corrupt input or damaged store
+    6  digest mismatch, input that is corrupt or over a limit, damaged store
    10  there is no store
    11  a lock was not had within --lock-timeout
   130  interrupted";
@@ -37,11 +38,22 @@ pub fn code(err: &Error, verb_is_diff: bool) -> u8 {
     match err.root() {
         Error::Usage(_) => USAGE,
         Error::NotFound { .. } => NOT_FOUND,
-        Error::Mismatch { .. } | Error::Corrupt { .. } => DAMAGE,
+        Error::Mismatch { .. } | Error::Corrupt { .. } | Error::Invalid { .. } | Error::Limit { .. } => {
+            DAMAGE
+        }
+        Error::Stream { source, .. }
+            // flate2 calls a corrupt stream invalid input, zstd has no kind for it.
+            if matches!(
+                source.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other
+            ) =>
+        {
+            DAMAGE
+        }
         Error::NoStore { .. } => NO_STORE,
         Error::Locked { .. } => LOCKED,
         Error::Interrupted => INTERRUPTED,
-        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NOT_FOUND,
+        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => NOT_FOUND,
         _ => GENERAL,
     }
 }
@@ -94,9 +106,7 @@ pub fn chain(err: &Error) -> String {
 
 fn is_broken_pipe(err: &Error) -> bool {
     match err.root() {
-        Error::Io { source, .. } | Error::Stream { source, .. } => {
-            source.kind() == std::io::ErrorKind::BrokenPipe
-        }
+        Error::Io { source, .. } | Error::Stream { source, .. } => source.kind() == ErrorKind::BrokenPipe,
         _ => false,
     }
 }

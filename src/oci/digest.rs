@@ -203,7 +203,8 @@ enum State {
     Reading,
     Right,
     Ended,
-    Wrong,
+    /// What was expected, and what was found.
+    Wrong(String, String),
 }
 
 impl<R: Read> Verifier<R> {
@@ -232,7 +233,7 @@ impl<R: Read> Verifier<R> {
     }
 
     fn wrong(&mut self, expected: String, found: String) -> io::Error {
-        self.state = State::Wrong;
+        self.state = State::Wrong(expected.clone(), found.clone());
         Error::Mismatch { thing: self.thing.clone(), expected, found }.into()
     }
 
@@ -253,8 +254,10 @@ impl<R: Read> Read for Verifier<R> {
         if buf.is_empty() || self.state == State::Ended {
             return Ok(0);
         }
-        if self.state == State::Wrong {
-            return Err(Error::invalid(&self.thing, "was read on after it proved wrong").into());
+        // The first failure may be lost between threads: whoever asks again hears the same.
+        if let State::Wrong(expected, found) = &self.state {
+            let (expected, found) = (expected.clone(), found.clone());
+            return Err(Error::Mismatch { thing: self.thing.clone(), expected, found }.into());
         }
         // An empty blob is checked by its end.
         let n = self.inner.read(buf)?;

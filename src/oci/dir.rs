@@ -122,7 +122,7 @@ impl DirSink {
         fs::create_dir_all(path)?;
         let names = fs::list(path)?;
         if !names.is_empty() {
-            check_version(&Folder::open(path)?)?;
+            check_version(&Folder::open(path)?).map_err(Error::typed)?;
             // An image that was never finished has no manifest.json and is in nobody's way.
             if !replace && names.iter().any(|name| name == MANIFEST.as_bytes()) {
                 return Err(Error::Exists { kind: "image", name: path.display().to_string() });

@@ -322,7 +322,9 @@ impl Sink for DockerArchiveSink {
                 let bytes = json::read(&thing, verified, json::MANIFEST_BYTES_MAX)?;
                 let manifest = Manifest::parse(&bytes)?;
                 if !manifest.is_image() {
-                    return Err(Error::invalid(thing, "is an artifact; a docker-archive holds images only"));
+                    return Err(Error::Usage(format!(
+                        "{thing} is an artifact; a docker-archive holds images only"
+                    )));
                 }
                 self.configs.insert(digest.clone(), manifest.config.digest);
             }

@@ -120,11 +120,11 @@ impl LayoutSink {
     pub fn create(path: &Path) -> Result<LayoutSink> {
         fs::create_dir_all(path)?;
         if fs::look(&path.join(MARKER))?.is_some() {
-            check_marker(&Folder::open(path)?)?;
+            check_marker(&Folder::open(path)?).map_err(Error::typed)?;
         } else if fs::list(path)?.is_empty() {
             fs::write_atomic(&path.join(MARKER), MARKER_JSON.as_bytes())?;
         } else {
-            return Err(Error::invalid(path.display().to_string(), "is neither empty nor an OCI layout"));
+            return Err(Error::Usage(format!("{} is neither empty nor an OCI layout", path.display())));
         }
         Ok(LayoutSink { path: path.to_path_buf() })
     }

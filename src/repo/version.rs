@@ -56,7 +56,7 @@ impl Repo {
         let trees = &version.commit.trees;
         let none = || {
             let problem = "has no file system: it is an artifact, or its layers were not in the source";
-            Error::invalid(version.shown.clone(), problem)
+            Error::Usage(format!("{} {problem}", version.shown))
         };
         if wanted.is_none() && trees.len() <= 1 {
             return trees.first().cloned().ok_or_else(none);

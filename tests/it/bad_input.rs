@@ -70,7 +70,7 @@ fn archives_cut_short_or_corrupt() {
         refused(&world, &format!("{kind}:empty.tar"), 6, &["empty.tar"]);
     }
     world.write("noise", noise(30_000));
-    refused(&world, "noise", 1, &["noise"]);
+    refused(&world, "noise", 6, &["noise"]);
     world.assert_sound();
 }
 
@@ -180,46 +180,52 @@ fn absolute_names_and_links_stay_inside() {
 }
 
 #[test]
-fn bombs_are_stopped_at_a_named_limit() {
+fn a_gzip_bomb_leaves_nothing() {
+    // Deflate packs a thousandfold at most, as honest holes do: the tar promises more than comes.
+    bomb("gzip", "(cat head; head -c 60000000 /dev/zero) | gzip -1 > bomb");
+}
+
+#[test]
+#[ignore = "a minute without optimisation"]
+fn a_zstd_bomb_is_stopped_at_a_named_limit() {
+    // Over a gigabyte no honest layer is packed more than a thousandfold.
+    let said = bomb("zstd", "(cat head; head -c 1200000000 /dev/zero) | zstd -q -9 -T2 -o bomb");
+    assert!(said.contains("compression ratio") && said.contains("limit of 1100"), "{said}");
+}
+
+/// Imports a layer that is 20 GB of zeros by its own account.
+fn bomb(kind: &str, make: &str) -> String {
     let world = with_one();
-    // 20 GB of zeros in some MB: a tar file that says it is that long, then zeros without end.
-    let head = entry(EntryType::Regular, "zeros", "", 20 << 30);
-    world.write("head", &head);
-    world.sh("(cat head; head -c 4294967296 /dev/zero) | gzip -1 > bomb.gz");
-    world.sh("(cat head; head -c 4294967296 /dev/zero) | zstd -q -19 --long=27 -T2 -o bomb.zst");
-    for (kind, file) in [("gzip", "bomb.gz"), ("zstd", "bomb.zst")] {
-        Layout::of(Vec::new()).compressed(kind, world.read(file)).write(&world, kind);
-        let before = world.everything_said();
-        let outcome = world.run(&format!("import oci:{kind}:v bad:v"));
-        assert!(matches!(outcome.code, 1 | 6), "{kind}: {outcome}");
-        assert!(outcome.stderr.contains("layer 1 of 1"), "{kind}: {outcome}");
-        assert_eq!(world.everything_said(), before);
-        assert_eq!(world.leftovers(), Vec::<String>::new(), "{kind}");
-        let used: u64 = world.sh_text("du -sm store | cut -f1").parse().unwrap();
-        assert!(used < 50, "{kind}: {used} MB are left");
-    }
+    world.write("head", entry(EntryType::Regular, "zeros", "", 20 << 30));
+    world.sh(make);
+    Layout::of(Vec::new()).compressed(kind, world.read("bomb")).write(&world, kind);
+    refused(&world, &format!("oci:{kind}:v"), 6, &["layer 1 of 1"]);
+    let used: u64 = world.sh_text("du -sm store | cut -f1").parse().unwrap();
+    assert!(used < 50, "{kind}: {used} MB are left");
     world.assert_sound();
+    world.run(&format!("import oci:{kind}:v")).stderr
 }
 
 #[test]
 fn documents_that_are_too_large_too_deep_or_their_own_parents() {
     let world = with_one();
-    let document = |name: &str, bytes: Vec<u8>, code: i32, words: &[&str]| {
+    let document = |name: &str, bytes: Vec<u8>, words: &[&str], index_code: i32| {
         let mut layout = Layout::of(good_tar());
         layout.manifest = Some(bytes);
         layout.write(&world, name);
-        refused(&world, &format!("oci:{name}:v"), code, words);
+        refused(&world, &format!("oci:{name}:v"), 6, words);
         let mut layout = Layout::of(good_tar());
         layout.index = Some(layout_bytes(&world, name));
         layout.write(&world, &format!("{name}-index"));
-        refused(&world, &format!("oci:{name}-index:v"), code, &[]);
+        refused(&world, &format!("oci:{name}-index"), index_code, &[]);
     };
     let padded = |inner: &str| format!("{{\"schemaVersion\":2,\"x\":{inner}}}").into_bytes();
-    document("large", padded(&format!("\"{}\"", "a".repeat(100_000_000))), 1, &["limit"]);
-    document("deep", padded(&format!("{}{}", "[".repeat(1_000), "]".repeat(1_000))), 6, &["manifest"]);
-    document("not-json", b"{\"schemaVersion\": 2, \"layers\": [".to_vec(), 6, &["manifest"]);
-    document("no-object", b"[]".to_vec(), 6, &["manifest"]);
-    document("empty", Vec::new(), 6, &["manifest"]);
+    document("large", padded(&format!("\"{}\"", "a".repeat(100_000_000))), &["limit"], 6);
+    document("deep", padded(&format!("{}{}", "[".repeat(1_000), "]".repeat(1_000))), &["manifest"], 6);
+    document("not-json", b"{\"schemaVersion\": 2, \"layers\": [".to_vec(), &["manifest"], 6);
+    // An index of nothing: there is no image in it.
+    document("no-object", b"[]".to_vec(), &["manifest"], 4);
+    document("empty", Vec::new(), &["manifest"], 6);
     world.assert_sound();
 }
 
@@ -244,7 +250,7 @@ fn an_index_that_names_itself_or_goes_down_for_ever() {
     layout.write(&world, "itself");
     world.write(&format!("itself/blobs/sha256/{own}"), &bytes);
     let outcome = world.run("import oci:itself bad:v");
-    assert!(matches!(outcome.code, 1 | 6), "{outcome}");
+    assert!(outcome.code == 6, "{outcome}");
     assert!(outcome.stderr.contains(&own), "{outcome}");
     // A chain of honest indexes, a hundred deep.
     let mut child = (sha256(b"{}"), 2);
@@ -256,7 +262,7 @@ fn an_index_that_names_itself_or_goes_down_for_ever() {
     world.write("chain/index.json", itself.replace("SELF", &child.0).replace("SIZE", &child.1.to_string()));
     world.write("chain/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
     let deep = world.run("import oci:chain bad:v");
-    assert!(matches!(deep.code, 1 | 6) && deep.stderr.contains("levels"), "{deep}");
+    assert!(deep.code == 6 && deep.stderr.contains("levels"), "{deep}");
     world.assert_sound();
 }
 
@@ -272,25 +278,30 @@ fn what_is_not_there() {
         ("oci:testdata/web-v1.oci:v9", 4, &["v9"]),
         ("docker-archive:testdata/notes-pair.docker.tar:nope:1", 4, &["nope:1"]),
         ("docker-archive:testdata/notes-pair.docker.tar:@7", 4, &["7"]),
-        ("ftp:somewhere", 2, &["ftp"]),
+        ("ftp:somewhere", 4, &["ftp"]),
         ("docker://debian", 2, &["docker"]),
-        ("oci:testdata/make", 4, &["oci-layout"]),
-        ("dir:testdata/make", 4, &["manifest.json"]),
-        ("docker-archive:testdata/notes-multi.oci.tar", 4, &["manifest.json"]),
+        ("oci:testdata/make", 6, &["oci-layout"]),
+        ("dir:testdata/make", 6, &["version"]),
+        ("docker-archive:testdata/notes-multi.oci.tar", 6, &["manifest.json"]),
     ] {
         let outcome = world.run(&format!("import {source} bad:v"));
         assert_eq!(outcome.code, code, "{source}: {outcome}");
         words.iter().for_each(|word| assert!(outcome.stderr.contains(word), "{source}: {outcome}"));
     }
+    // In a store that has none of it: what is known need not be in the source.
+    let world = World::new();
+    world.ok("init");
     for blob in ["config", "layer", "manifest"] {
         world.sh(&format!("rm -rf thin && cp -r testdata/notes-zstd.oci thin && m=$(jq -r '.manifests[0].digest' thin/index.json) && case {blob} in manifest) d=$m;; config) d=$(jq -r .config.digest thin/blobs/sha256/${{m#*:}});; *) d=$(jq -r '.layers[1].digest' thin/blobs/sha256/${{m#*:}});; esac && rm thin/blobs/sha256/${{d#*:}} && echo $d > digest"));
         let digest = String::from_utf8(world.read("digest")).unwrap();
         refused(&world, "oci:thin:notes", 4, &[&digest.trim()[..19]]);
     }
+    world.ok("import -q testdata/notes.dir notes");
     for (line, code) in [
         ("export nope oci:out", 4),
-        ("export notes oci:/no/such/folder/out", 4),
-        ("export notes dir:testdata", 1),
+        ("export notes oci:testdata/README.md/out", 1),
+        ("export notes dir:testdata", 2),
+        ("export notes oci:testdata", 2),
         ("export --platform linux/s390x notes oci:out", 4),
         ("import testdata/notes.dir Bad_NAME!", 2),
         ("import testdata/notes.dir x --label novalue", 2),

@@ -3,7 +3,10 @@
 mod bad_input;
 mod flatten;
 mod fuzz_seeds;
+mod fuzz_seeds;
 mod help;
+mod help;
+mod interrupts;
 mod layering;
 mod roundtrip;
 mod searches;

@@ -29,7 +29,12 @@ fn said(world: &World) -> String {
         "find web --name *.html",
         "ls -lR web~1",
     ]
-    .map(|line| format!("$ {line}\n{}", world.run(line)))
+    .map(|line| {
+        let said = world.run(line);
+        // How large the index file is on disk depends on how it came to be.
+        let lines = said.stdout.lines().filter(|line| !line.starts_with("On disk")).collect::<Vec<_>>();
+        format!("$ {line}\n{}\n", lines.join("\n"))
+    })
     .concat()
 }
 
@@ -115,7 +120,6 @@ fn many_imports_at_once_all_succeed() {
 fn readers_go_on_while_an_import_is_under_way() {
     let world = World::with_web();
     let before = said(&world);
-    world.sh("mkfifo pipe");
     let mut import = world.command();
     import.args(["import", "-q", "docker-archive:-", "other"]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut import = import.spawn().unwrap();
@@ -216,31 +220,7 @@ fn a_store_without_write_permission_is_read_and_not_written() {
 #[test]
 fn a_lock_that_is_held_is_named_with_its_holder() {
     let world = World::with_web();
-    world.sh("mkfifo pipe");
-    // An import holds the writers' lock, shared, from its first content on; gc wants it alone.
-    let mut import = world.command();
-    import.args(["import", "-q", "docker-archive:-", "other"]).stdin(Stdio::piped());
-    let mut import = import.spawn().unwrap();
-    let mut input = import.stdin.take().unwrap();
-    let archive = world.read("testdata/notes-pair.docker.tar");
-    input.write_all(&archive[..archive.len() / 2]).unwrap();
-    let holder = import.id().to_string();
-    let mut held = world.run("--lock-timeout 0 gc");
-    for _ in 0..50 {
-        if held.code == 11 {
-            break;
-        }
-        thread::sleep(std::time::Duration::from_millis(20));
-        held = world.run("--lock-timeout 0 gc");
-    }
-    drop(input);
-    import.wait().unwrap();
-    if held.code == 11 {
-        assert!(held.stderr.contains(&holder) && held.stderr.contains("import"), "{held}");
-    }
-    // What a stream gives is read whole first; so take the lock as another process would.
-    let lock = world.sh_text("ls store/locks");
-    assert!(lock.contains("writers"), "{lock}");
+    // As another process would hold it.
     let script = format!(
         "exec 9<>store/locks/writers; flock -x 9; {IMGIT} --lock-timeout 0 import testdata/notes.dir x"
     );

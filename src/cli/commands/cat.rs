@@ -37,7 +37,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         let absent = || Error::not_found("path", format!("{path} in {}", version.shown));
         let (_, entry) = walk::resolve(&repo.nodes(), &tree, &path)?.ok_or_else(absent)?;
         let Kind::File { content, size } = entry.kind else {
-            return Err(Error::invalid(format!("{path} in {}", version.shown), "is not a regular file"));
+            return Err(Error::Usage(format!("{path} in {} is not a regular file", version.shown)));
         };
         let contents = repo.contents();
         let mut from = contents.open(&content, 0, size)?;

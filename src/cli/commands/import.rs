@@ -65,7 +65,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         signature: Signature::now(args.author)?,
         scan: ScanOptions {
             one_file_system: args.one_file_system,
-            exclude: scan::exclude(args.exclude.iter().map(String::as_str))?,
+            exclude: scan::exclude(args.exclude.iter().map(String::as_str)).map_err(Error::typed)?,
             keep_going: args.keep_going,
         },
     };
