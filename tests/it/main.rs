@@ -3,8 +3,6 @@
 mod bad_input;
 mod flatten;
 mod fuzz_seeds;
-mod fuzz_seeds;
-mod help;
 mod help;
 mod interrupts;
 mod layering;
