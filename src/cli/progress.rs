@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
 use std::io::IsTerminal;
+use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
@@ -75,7 +76,8 @@ impl Console {
         } else {
             text.to_string()
         };
-        self.bar.suspend(|| eprintln!("{line}"));
+        // Nobody may be reading: what was done stays done, and its exit code true.
+        self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{line}")));
     }
 }
 

@@ -7,6 +7,7 @@ use super::skipped::Skipped;
 use crate::error::Doing;
 use crate::error::Error;
 use crate::error::Result;
+use crate::history::refs::RefName;
 use crate::oci::config::ImageConfig;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -64,9 +65,22 @@ pub fn to_sink(
         sink.put(descriptor, &mut &bytes[..])?;
     }
     let digest = root.digest.to_string();
-    let name = location.reference().map(String::from).or(options.reference.clone());
+    let name = name_there(location, options.name.as_ref());
     sink.finish(&[Root::new(root, name.into_iter().collect())])?;
     Ok((Some(digest), Vec::new()))
+}
+
+/// A layout names images by a tag alone, docker by name and tag.
+fn name_there(location: &Location, name: Option<&RefName>) -> Option<String> {
+    let docker = matches!(location, Location::DockerArchive { .. });
+    match (location.reference(), name) {
+        (Some(tag), Some(name)) if docker && !tag.contains([':', '/']) => {
+            Some(format!("{}:{tag}", name.name()))
+        }
+        (Some(said), _) => Some(said.to_string()),
+        (None, Some(name)) if docker => Some(name.to_string()),
+        (None, name) => name.map(|name| name.reference().to_string()),
+    }
 }
 
 /// The descriptor of one manifest of an index, whose size only the store knows.
@@ -111,7 +125,7 @@ impl Copy<'_> {
 
     fn blob(&mut self, descriptor: &Descriptor, thing: &str) -> Result<()> {
         crate::progress::check(self.progress)?;
-        if self.sink.has(&descriptor.digest)? {
+        if self.sink.has(descriptor)? {
             return Ok(());
         }
         // A foreign layer that the import did without.

@@ -14,6 +14,7 @@ pub(crate) mod testing;
 use crate::error::Doing;
 use crate::error::Error;
 use crate::error::Result;
+use crate::history::refs::RefName;
 use crate::oci::location::Location;
 use crate::oci::location::Place;
 use crate::oci::platform::Platform;
@@ -26,10 +27,10 @@ use std::io::Write;
 pub struct ExportOptions {
     /// Of a multi-platform image, this platform alone.
     pub platform: Option<Platform>,
-    /// Put a new archive over an old one.
+    /// Put a new archive or `dir:` over an old one.
     pub replace: bool,
-    /// What an OCI sink shall call the image, where the location does not say.
-    pub reference: Option<String>,
+    /// What the sink shall call the image, where the location does not say.
+    pub name: Option<RefName>,
     /// What `-` stands for as the path of an archive.
     pub standard_output: fn() -> Box<dyn Write + Send>,
 }

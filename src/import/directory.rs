@@ -24,7 +24,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.imgit.tree.v1";
 
 pub fn take(work: &mut Work, path: &Path, name: RefName, progress: &dyn Progress) -> Result<Vec<Taken>> {
     let options = work.options.scan.clone();
-    let tx = work.tx()?;
+    let tx = &mut work.tx;
     let shared = RefCell::new(&mut *tx);
     let (mut contents, mut nodes) = (Shared(&shared), Shared(&shared));
     let tree = scan::scan(path, &mut contents, &mut nodes, &options, progress)?;

@@ -9,7 +9,6 @@ use crate::content::ContentSink;
 use crate::error::Doing;
 use crate::error::Error;
 use crate::error::Result;
-use crate::error::from_stream;
 use crate::history::commit::Artifact;
 use crate::history::commit::ArtifactKind;
 use crate::history::commit::PlatformTree;
@@ -197,7 +196,7 @@ impl Reader<'_, '_> {
             layer::take(work, self.blobs, self.source, &layer, onto, progress).doing(|| thing)?;
             // The base is what other images share; the whole is what this one is imported for.
             if apply && (at == 0 || at + 1 == layers.len()) {
-                let tx = work.tx()?;
+                let tx = &mut work.tx;
                 let record = flattener.finish(tx)?;
                 let id = tx.put_tree(&record)?;
                 tx.put_chain(chains[at], id);
@@ -205,7 +204,7 @@ impl Reader<'_, '_> {
             }
         }
         if layers.is_empty() {
-            let tx = work.tx()?;
+            let tx = &mut work.tx;
             let record = flattener.finish(tx)?;
             tree = Some(tx.put_tree(&record)?);
         }
@@ -220,6 +219,9 @@ impl Reader<'_, '_> {
         thing: &str,
         progress: &dyn Progress,
     ) -> Result<()> {
+        if let Some(known) = self.blobs.get(&descriptor.digest)? {
+            return known.check_size(descriptor);
+        }
         progress.begin(&format!("reading {thing}"), Some(descriptor.size));
         let thing = format!("{thing} ({})", descriptor.digest);
         let opened = self.source.open(descriptor).doing(|| thing.clone())?;
@@ -229,17 +231,14 @@ impl Reader<'_, '_> {
     }
 
     fn keep(&mut self, work: &mut Work, descriptor: &Descriptor, bytes: &mut dyn Read) -> Result<()> {
-        if self.blobs.get(&descriptor.digest)?.is_some() {
-            // Read on for the caller's check of the digest.
-            return std::io::copy(bytes, &mut std::io::sink())
-                .map(|_| ())
-                .map_err(|err| from_stream(descriptor.digest.to_string(), err));
+        if let Some(known) = self.blobs.get(&descriptor.digest)? {
+            return known.check_size(descriptor);
         }
-        let tx = work.tx()?;
+        let tx = &mut work.tx;
         let id = tx.put(descriptor.size, bytes)?;
         let row = BlobRow { source: BlobSource::Content(id), size: descriptor.size, diff_id: None };
         tx.put_blob(descriptor.digest.as_str().as_bytes(), row);
-        self.blobs.insert(&descriptor.digest);
+        self.blobs.insert(&descriptor.digest, row);
         Ok(())
     }
 }

@@ -33,8 +33,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-/// Up to this many bytes of recipe stay in memory; more goes to a temporary file.
-const RECIPE_BYTES_IN_MEMORY: usize = 32 << 20;
+/// Up to this many bytes of each recipe stay in memory until the commit; more goes to a temporary
+/// file. There may be hundreds of layers.
+const RECIPE_BYTES_IN_MEMORY: usize = 256 << 10;
 
 /// A layer by its place in the image, for people: "layer 3 of 5".
 pub struct LayerOf<'a> {
@@ -61,15 +62,12 @@ pub fn take(
     progress: &dyn Progress,
 ) -> Result<()> {
     let descriptor = layer.descriptor;
-    if let Some(Known::Stored(row)) = blobs.get(&descriptor.digest)?
-        && let Some(diff_id) = row.diff_id.or(recipe_of(&row))
-    {
-        check_diff_id(layer, diff_id)?;
-        work.layers_known += 1;
-        if let Some(flattener) = flattener.as_deref_mut() {
-            recipe::list(&mut work.repo.open_recipe(&diff_id)?, &mut |entry| flattener.apply(entry))?;
+    if let Some(known) = blobs.get(&descriptor.digest)? {
+        known.check_size(descriptor)?;
+        if list_known(work, &known, layer, flattener.as_deref_mut())? {
+            work.layers_known += 1;
+            return Ok(());
         }
-        return Ok(());
     }
     work.layers_read += 1;
     progress.begin(&format!("reading {}", layer.thing), Some(descriptor.size));
@@ -77,9 +75,36 @@ pub fn take(
     let verified = Verifier::new(layer.thing.clone(), &descriptor.digest, descriptor.size, opened);
     let read = read(work, &layer.thing, Box::new(verified), Some(&descriptor.digest), flattener, progress)?;
     check_diff_id(layer, read.diff_id)?;
-    put_rows(work.tx()?, &read);
-    blobs.insert(&read.digest);
+    put_rows(&mut work.tx, &read);
+    blobs.insert(&read.digest, read.row);
     Ok(())
+}
+
+/// Lists a layer that was read before, in this import or another; `false` if it must be read again.
+fn list_known(
+    work: &mut Work,
+    known: &Known,
+    layer: &LayerOf,
+    flattener: Option<&mut Flattener>,
+) -> Result<bool> {
+    let Some(diff_id) = known.row().diff_id.or(recipe_of(known.row())) else { return Ok(false) };
+    if let Some(spool) = work.recipes.get_mut(&diff_id) {
+        check_diff_id(layer, diff_id)?;
+        if let Some(flattener) = flattener {
+            spool.rewind().map_err(|err| from_stream("the recipe", err))?;
+            recipe::list(spool, &mut |entry| flattener.apply(entry))?;
+        }
+        return Ok(true);
+    }
+    // A collection may have kept the blob as some file's content and dropped what the layer needs.
+    if work.repo.snapshot()?.recipe(&diff_id)?.is_none() {
+        return Ok(false);
+    }
+    check_diff_id(layer, diff_id)?;
+    if let Some(flattener) = flattener {
+        recipe::list(&mut work.repo.open_recipe(&diff_id)?, &mut |entry| flattener.apply(entry))?;
+    }
+    Ok(true)
 }
 
 /// Takes a stream apart. `digest` is given where the stream verifies it by itself.
@@ -92,9 +117,9 @@ pub fn read(
     progress: &dyn Progress,
 ) -> Result<LayerRead> {
     let kept: Kept = Arc::default();
-    let mut keep = keeper(&kept, work.tx()?.blob_writer(), digest.and_then(Digest::sha256));
-    let mut spool = tempfile::SpooledTempFile::new(RECIPE_BYTES_IN_MEMORY);
-    let tx = work.tx()?;
+    let mut keep = keeper(&kept, work.tx.blob_writer(), digest.and_then(Digest::sha256));
+    let mut spool = tempfile::spooled_tempfile_in(RECIPE_BYTES_IN_MEMORY, work.repo.scratch());
+    let tx = &mut work.tx;
     let limits = layer::Limits::default();
     let (decoded, taken) = pipeline::through(
         thing,
@@ -109,10 +134,15 @@ pub fn read(
         },
         progress,
     )?;
-    let _ = taken.whole()?;
+    let taken = taken.whole()?;
+    if taken.bytes == 0 && digest.is_none() {
+        // `docker export … | imgit import tar:-` with a broken left side.
+        return Err(Error::invalid(thing, "is empty"));
+    }
     let length = spool.stream_position().map_err(|err| from_stream("the recipe", err))?;
     spool.rewind().map_err(|err| from_stream("the recipe", err))?;
     tx.put_recipe(decoded.diff_id, length, &mut spool)?;
+    work.recipes.insert(decoded.diff_id, spool);
     let (row, hashed) = match kept.lock().expect("no panic while held").take() {
         Some(blob) => blob.finish(&decoded)?,
         None => (tar_row(decoded.diff_id, decoded.tar_bytes), decoded.diff_id.0),

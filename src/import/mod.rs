@@ -20,6 +20,7 @@ use crate::history::commit::PlatformTree;
 use crate::history::refs::RefKind;
 use crate::history::refs::RefName;
 use crate::id::CommitId;
+use crate::id::DiffId;
 use crate::id::TreeId;
 use crate::oci::location::Location;
 use crate::oci::name::ImageName;
@@ -32,6 +33,9 @@ use crate::repo::Signature;
 use crate::store::Committed;
 use crate::store::Transaction;
 use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::path::Path;
+use tempfile::SpooledTempFile;
 
 pub struct ImportOptions {
     /// The name in the store; by default the one that the source carries.
@@ -103,12 +107,17 @@ fn import_once(
     let opened = open::open(location, &repo.scratch()).doing(failed)?;
     let location = &opened.location;
     let failed = || format!("cannot import {location}");
-    let mut work = Work { repo, options, tx: None, layers_read: 0, layers_known: 0 };
+    let mut work =
+        Work { repo, options, tx: repo.begin()?, recipes: HashMap::new(), layers_read: 0, layers_known: 0 };
     let one_name = || match &options.name {
         Some(name) => Ok(RefName::of(name)),
         None => Ok(RefName::of(&naming::file_name(location)?)),
     };
     let taken = match opened.content {
+        Content::Directory(path) if holds(&path, repo.store().place()) && options.scan.exclude.is_empty() => {
+            let problem = format!("the store {} lies in it", repo.store().place().display());
+            Err(Error::Usage(problem).with_hint("--exclude leaves it out"))
+        }
         Content::Directory(path) => directory::take(&mut work, &path, one_name().doing(failed)?, progress),
         Content::Tar(tar) => {
             tarball::take(&mut work, &location.to_string(), tar, one_name().doing(failed)?, progress)
@@ -126,33 +135,36 @@ fn import_once(
         }
     }
     let (layers_read, layers_known) = (work.layers_read, work.layers_known);
-    let committed = match work.tx {
-        Some(tx) if refs.iter().any(|imported| !imported.unchanged) => {
-            Some(tx.commit(progress).doing(failed)?)
-        }
-        _ => None,
+    let committed = match refs.iter().any(|imported| !imported.unchanged) {
+        true => Some(work.tx.commit(progress).doing(failed)?),
+        false => None,
     };
     Ok(ImportReport { location: location.clone(), refs, committed, layers_read, layers_known })
 }
 
-/// One import under way. The transaction is begun at the first need of it, so that importing what
-/// is already there takes no lock.
+/// Says whether `inner` is `outer` or lies below it.
+fn holds(outer: &Path, inner: &Path) -> bool {
+    match (crate::fs::canonical(outer), crate::fs::canonical(inner)) {
+        (Ok(outer), Ok(inner)) => inner.starts_with(outer),
+        _ => false,
+    }
+}
+
+/// One import under way.
+///
+/// Its transaction is begun before the first look at what the store has: collection waits for it,
+/// so that what was found known is still there at the commit.
 pub(crate) struct Work<'a> {
     pub repo: &'a Repo,
     pub options: &'a ImportOptions,
-    tx: Option<Transaction>,
+    pub tx: Transaction,
+    /// Recipes of layers read in this import, which the store cannot give yet.
+    pub recipes: HashMap<DiffId, SpooledTempFile>,
     pub layers_read: usize,
     pub layers_known: usize,
 }
 
 impl Work<'_> {
-    pub fn tx(&mut self) -> Result<&mut Transaction> {
-        if self.tx.is_none() {
-            self.tx = Some(self.repo.begin()?);
-        }
-        Ok(self.tx.as_mut().expect("begun above"))
-    }
-
     /// Adds the commit that says: `name` is now this.
     fn record(&mut self, name: &RefName, taken: &Taken, location: &Location) -> Result<Imported> {
         let (options, repo) = (self.options, self.repo);
@@ -185,9 +197,9 @@ impl Work<'_> {
             labels: options.labels.clone(),
         };
         let trees: Vec<TreeId> = commit.trees.iter().map(|tree| tree.tree).collect();
-        let id = self.tx()?.put_commit(commit.encode(), &trees)?;
+        let id = self.tx.put_commit(commit.encode(), &trees)?;
         let message = format!("import: {location}");
-        repo.move_in(self.tx()?, name, RefKind::Branch, (head, Some(id)), &options.signature, &message)?;
+        repo.move_in(&mut self.tx, name, RefKind::Branch, (head, Some(id)), &options.signature, &message)?;
         Ok(Imported { name: name.clone(), commit: id, unchanged: false, artifact: commit.artifact })
     }
 }

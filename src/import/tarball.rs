@@ -26,7 +26,7 @@ pub fn take(
     flattener.begin_layer();
     // A tar carries no promise of its digest: the digest is what the bytes turn out to have.
     let read = layer::read(work, thing, tar, None, Some(&mut flattener), progress)?;
-    let tx = work.tx()?;
+    let tx = &mut work.tx;
     let record = flattener.finish(tx)?;
     let tree = tx.put_tree(&record)?;
     tx.put_chain(read.diff_id.chain_on(None), tree);

@@ -24,6 +24,7 @@ use crate::tree::diff;
 use crate::tree::diff::Diff;
 use crate::tree::diff::DiffOptions;
 use crate::tree::memory::MemoryNodes;
+use crate::tree::walk;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -134,6 +135,10 @@ impl<'a> Side<'a> {
         })
     }
 
+    fn has(&self, path: &TreePath) -> Result<bool> {
+        Ok(walk::lookup(&*self.nodes, &self.tree, path)?.is_some())
+    }
+
     /// The bytes of a regular file of this side, if it has at most `max`.
     pub fn read(&self, path: &TreePath, entry: &Entry, max: u64) -> Result<Option<Vec<u8>>> {
         let Kind::File { content, size } = &entry.kind else { return Ok(None) };
@@ -158,7 +163,14 @@ impl<'a> Side<'a> {
     }
 }
 
+/// A path that is on neither side is an error: a typo must not read as "no differences".
 pub fn compare(old: &Side, new: &Side, options: &DiffOptions) -> Result<Diff> {
+    for path in &options.paths {
+        if !old.has(path)? && !new.has(path)? {
+            let name = format!("{path} in {} or {}", old.shown, new.shown);
+            return Err(Error::not_found("path", name));
+        }
+    }
     diff::diff(&*old.nodes, &old.tree, &*new.nodes, &new.tree, options)
 }
 
@@ -195,9 +207,6 @@ pub fn configs(old: &ImageConfig, new: &ImageConfig) -> Vec<ConfigChange> {
             ("history", steps),
         ]
     };
-    let without = |from: &[String], other: &[String]| {
-        from.iter().filter(|text| !other.contains(text)).cloned().collect()
-    };
     let mut changes = Vec::new();
     for ((field, old), (_, new)) in fields(old).into_iter().zip(fields(new)) {
         if old != new {
@@ -205,4 +214,18 @@ pub fn configs(old: &ImageConfig, new: &ImageConfig) -> Vec<ConfigChange> {
         }
     }
     changes
+}
+
+/// The values of `from` that `other` lacks, each as often as it lacks it: a history may well have
+/// one step twice.
+fn without(from: &[String], other: &[String]) -> Vec<String> {
+    let mut left = other.to_vec();
+    let mut lacking = Vec::new();
+    for value in from {
+        match left.iter().position(|other| other == value) {
+            Some(at) => drop(left.swap_remove(at)),
+            None => lacking.push(value.clone()),
+        }
+    }
+    lacking
 }

@@ -41,8 +41,8 @@ impl OciArchiveSink {
 }
 
 impl Sink for OciArchiveSink {
-    fn has(&self, digest: &Digest) -> Result<bool> {
-        Ok(self.known.contains(digest))
+    fn has(&mut self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.known.contains(&descriptor.digest))
     }
 
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()> {

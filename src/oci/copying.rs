@@ -57,7 +57,7 @@ fn put_blobs(source: &dyn Source, manifest: &Manifest, sink: &mut dyn Sink) -> R
             plain.read_to_end(&mut tar).map_err(|err| from_stream(&thing, err))?;
             let layer = Descriptor::new(blob.media_type.clone(), diff_ids[at - 1].clone(), tar.len() as u64);
             sink.put(&layer, &mut &tar[..])?;
-        } else if !sink.has(&blob.digest)? {
+        } else if !sink.has(blob)? {
             sink.put(blob, &mut verified)?;
         }
     }

@@ -9,7 +9,6 @@ use crate::fs;
 use crate::fs::AtomicFile;
 use crate::fs::Folder;
 use crate::oci::descriptor::Descriptor;
-use crate::oci::digest::Digest;
 use crate::oci::digest::Verifier;
 use crate::oci::document;
 use crate::oci::document::Document;
@@ -19,12 +18,14 @@ use crate::oci::json;
 use crate::oci::layout::copy;
 use crate::oci::media_type::DOCKER_LIST;
 use crate::oci::media_type::DOCKER_MANIFEST;
-use crate::oci::media_type::MediaType;
 use crate::oci::sink::Sink;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
 use crate::path::shown;
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -111,9 +112,13 @@ impl Source for Dir {
     }
 }
 
-/// Writes one image. `manifest.json` gets its name last, so that a power cut leaves no image.
+/// Writes one image: its blobs, beside those of an old image; then `manifest.json`, over the old one;
+/// then what nothing names any more is removed. A power cut leaves the old image, or none where none
+/// was; after the second step the new one, perhaps with files of the old one that nothing names.
 pub struct DirSink {
     path: PathBuf,
+    /// The files that were put, or were there already with the right bytes.
+    known: HashSet<PathBuf>,
 }
 
 impl DirSink {
@@ -127,58 +132,71 @@ impl DirSink {
             if !replace && names.iter().any(|name| name == MANIFEST.as_bytes()) {
                 return Err(Error::Exists { kind: "image", name: path.display().to_string() });
             }
-            for name in names.iter().filter(|name| is_ours(name)) {
-                let name = std::str::from_utf8(name).expect("`is_ours` takes ASCII only");
-                fs::remove_file(&path.join(name))?;
-            }
         }
         fs::write_atomic(&path.join(VERSION), format!("{VERSION_PREFIX}1.1\n").as_bytes())?;
-        Ok(DirSink { path: path.to_path_buf() })
+        Ok(DirSink { path: path.to_path_buf(), known: HashSet::new() })
     }
 
-    fn path_of(&self, digest: &Digest, media_type: Option<&MediaType>) -> PathBuf {
+    /// Removes what was written for other images.
+    fn sweep(&self) -> Result<()> {
+        for name in fs::list(&self.path)? {
+            let path = self.path.join(OsStr::from_bytes(&name));
+            if is_ours(&name) && !self.known.contains(&path) {
+                fs::remove_file(&path)?;
+            }
+        }
+        fs::sync_dir(&self.path)
+    }
+
+    fn path_of(&self, descriptor: &Descriptor) -> PathBuf {
+        let digest = &descriptor.digest;
         let stem = match digest.algorithm() {
             "sha256" => digest.encoded().to_owned(),
             algorithm => format!("{algorithm}-{}", digest.encoded()),
         };
-        match media_type.is_some_and(MediaType::is_document) {
+        match descriptor.media_type.is_document() {
             true => self.path.join(format!("{stem}.manifest.json")),
             false => self.path.join(stem),
         }
     }
 }
 
-/// What skopeo or we have written there: everything but `version` and what is not of this format.
+/// What skopeo or we have written there for `manifest.json`: neither itself nor `version`, nor what is
+/// not of this format.
 fn is_ours(name: &[u8]) -> bool {
     let stem = name.strip_suffix(b".manifest.json").unwrap_or(name);
     let is_hex = |bytes: &[u8]| bytes.len() >= 64 && bytes.iter().all(u8::is_ascii_hexdigit);
-    name == MANIFEST.as_bytes()
-        || is_hex(stem.strip_prefix(b"sha512-").unwrap_or(stem))
-        || name.starts_with(b"signature-")
+    is_hex(stem.strip_prefix(b"sha512-").unwrap_or(stem)) || name.starts_with(b"signature-")
 }
 
 impl Sink for DirSink {
-    fn has(&self, digest: &Digest) -> Result<bool> {
-        let is_file = |path: &Path| Ok(fs::look_no_follow(path)?.is_some_and(|there| there.is_file()));
-        let manifest = oci_spec::image::MediaType::ImageManifest.into();
-        Ok(is_file(&self.path_of(digest, None))? || is_file(&self.path_of(digest, Some(&manifest)))?)
+    fn has(&mut self, descriptor: &Descriptor) -> Result<bool> {
+        let path = self.path_of(descriptor);
+        let holds = self.known.contains(&path) || files::holds(&path, descriptor)?;
+        if holds {
+            self.known.insert(path);
+        }
+        Ok(holds)
     }
 
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()> {
         let thing = format!("blob {}", descriptor.digest);
         let mut verified = Verifier::new(&thing, &descriptor.digest, descriptor.size, from);
-        let path = self.path_of(&descriptor.digest, Some(&descriptor.media_type));
+        let path = self.path_of(descriptor);
         let mut file = AtomicFile::create(&path)?;
         copy(&thing, &mut verified, &mut file, &path)?;
-        file.finish()
+        file.finish()?;
+        self.known.insert(path);
+        Ok(())
     }
 
     fn finish(self: Box<Self>, roots: &[Root]) -> Result<()> {
         let [root] = roots else {
             return Err(Error::Usage(format!("a `dir:` holds one image or index, not {}", roots.len())));
         };
-        let from = self.path_of(&root.descriptor.digest, Some(&root.descriptor.media_type));
+        let from = self.path_of(&root.descriptor);
         fs::rename(&from, &self.path.join(MANIFEST))?;
-        fs::sync_dir(&self.path)
+        fs::sync_dir(&self.path)?;
+        self.sweep()
     }
 }

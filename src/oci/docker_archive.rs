@@ -306,8 +306,8 @@ impl Sink for DockerArchiveSink {
         Layers::Uncompressed
     }
 
-    fn has(&self, digest: &Digest) -> Result<bool> {
-        Ok(self.known.contains(digest))
+    fn has(&mut self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.known.contains(&descriptor.digest))
     }
 
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()> {

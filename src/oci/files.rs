@@ -2,9 +2,13 @@
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::fs;
 use crate::fs::Folder;
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Verifier;
 use crate::oci::json;
 use std::io::Read;
+use std::path::Path;
 
 pub trait Files: Send + Sync {
     /// Opens a file and says how long it is; `None` where nothing is. Names are clean and relative.
@@ -41,4 +45,24 @@ pub fn read_small(files: &dyn Files, name: &str, bytes_max: u64) -> Result<Optio
     };
     json::check_size(&thing, len, bytes_max)?;
     json::read(&thing, reader, bytes_max).map(Some)
+}
+
+/// Says whether a file has the bytes that its descriptor names, its size first.
+///
+/// A copy that broke off or a bad disk leaves a file of the right name. `false` also where the digest
+/// is of an algorithm that imgit cannot compute.
+pub fn holds(path: &Path, descriptor: &Descriptor) -> Result<bool> {
+    match fs::look_no_follow(path)? {
+        Some(there) if there.is_file() && there.len() == descriptor.size => {}
+        _ => return Ok(false),
+    }
+    if !descriptor.digest.can_verify() {
+        return Ok(false);
+    }
+    let file = fs::open_no_follow(path)?;
+    let thing = path.display().to_string();
+    match Verifier::new(thing, &descriptor.digest, descriptor.size, file).finish() {
+        Err(err) if matches!(err.root(), Error::Mismatch { .. }) => Ok(false),
+        done => done.map(|()| true),
+    }
 }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::fs;
 use crate::fs::AtomicFile;
+use crate::fs::File;
 use crate::fs::Folder;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -24,9 +25,12 @@ use crate::oci::source::Source;
 use crate::oci::source::roots_of;
 use crate::path::shown;
 use oci_spec::image::ANNOTATION_REF_NAME;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
+use std::collections::HashSet;
 use std::io;
 use std::io::Read;
 use std::path::Path;
@@ -113,6 +117,8 @@ impl<F: Files> Source for Layout<F> {
 /// Writes a layout, or adds to the one that is there.
 pub struct LayoutSink {
     path: PathBuf,
+    /// What was put, or was there already with the right bytes.
+    known: HashSet<Digest>,
 }
 
 impl LayoutSink {
@@ -126,7 +132,7 @@ impl LayoutSink {
         } else {
             return Err(Error::Usage(format!("{} is neither empty nor an OCI layout", path.display())));
         }
-        Ok(LayoutSink { path: path.to_path_buf() })
+        Ok(LayoutSink { path: path.to_path_buf(), known: HashSet::new() })
     }
 
     /// A symlink in place of `blobs` or `blobs/ALGORITHM` could lead anywhere.
@@ -148,6 +154,21 @@ impl LayoutSink {
         Ok(folder)
     }
 
+    /// Waits for whoever is writing `index.json`; the lock goes with the file.
+    fn lock(&self) -> Result<File> {
+        let folder = fs::open(&self.path)?;
+        loop {
+            match rustix::fs::flock(&folder, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => {}
+                // Some network file systems have no locks for folders, and a lone writer needs none.
+                Ok(()) | Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    return Ok(folder);
+                }
+                Err(err) => return Err(Error::io("lock", &self.path)(err.into())),
+            }
+        }
+    }
+
     fn existing_index(&self) -> Result<Value> {
         let folder = Folder::open(&self.path)?;
         match files::read_small(&folder, INDEX, INDEX_BYTES_MAX)? {
@@ -163,9 +184,16 @@ impl LayoutSink {
 }
 
 impl Sink for LayoutSink {
-    fn has(&self, digest: &Digest) -> Result<bool> {
-        let there = fs::look_no_follow(&self.path.join(blob_path(digest)))?;
-        Ok(there.is_some_and(|there| there.is_file()))
+    fn has(&mut self, descriptor: &Descriptor) -> Result<bool> {
+        let digest = &descriptor.digest;
+        if self.known.contains(digest) {
+            return Ok(true);
+        }
+        let holds = files::holds(&self.path.join(blob_path(digest)), descriptor)?;
+        if holds {
+            self.known.insert(digest.clone());
+        }
+        Ok(holds)
     }
 
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()> {
@@ -174,17 +202,21 @@ impl Sink for LayoutSink {
         let path = self.blob_folder(&descriptor.digest)?.join(descriptor.digest.encoded());
         let mut file = AtomicFile::create(&path)?;
         copy(&thing, &mut verified, &mut file, &path)?;
-        file.finish()
+        file.finish()?;
+        self.known.insert(descriptor.digest.clone());
+        Ok(())
     }
 
-    fn finish(self: Box<Self>, roots: &[Root]) -> Result<()> {
+    fn finish(mut self: Box<Self>, roots: &[Root]) -> Result<()> {
+        // Reading, adding and writing are one step: two exports at once would lose a name.
+        let _lock = self.lock()?;
         let mut index = self.existing_index()?;
         let mut entries = match index.get_mut("manifests").map(Value::take) {
             Some(Value::Array(entries)) => entries,
             _ => Vec::new(),
         };
         for root in roots {
-            if !self.has(&root.descriptor.digest)? {
+            if !self.has(&root.descriptor)? {
                 return Err(Error::not_found("blob", root.descriptor.digest.as_str()))
                     .doing(|| format!("cannot name an image in {}", self.path.display()));
             }

@@ -2,7 +2,6 @@
 
 use crate::error::Result;
 use crate::oci::descriptor::Descriptor;
-use crate::oci::digest::Digest;
 use crate::oci::source::Root;
 use std::io::Read;
 
@@ -26,7 +25,9 @@ pub trait Sink {
         Layers::AsTheyAre
     }
 
-    fn has(&self, digest: &Digest) -> Result<bool>;
+    /// Says whether the blob is there and needs no [`Sink::put`]. What was there before this sink is
+    /// read and held to its size and digest: a name proves nothing.
+    fn has(&mut self, descriptor: &Descriptor) -> Result<bool>;
 
     /// Takes one blob or manifest, holding it to its digest and size. Putting it again is no error.
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()>;

@@ -400,6 +400,32 @@ fn a_name_in_a_layout_moves_and_the_rest_stays() {
 }
 
 #[test]
+fn two_exports_to_one_layout_at_once_keep_both_names() {
+    let (_folder, path) = layout();
+    let images = Images::fixture("notes-zstd.oci");
+    let put = |name: &str| {
+        let roots = [Root::new(images.roots[0].descriptor.clone(), vec![name.to_owned()])];
+        let sink = Box::new(LayoutSink::create(Path::new(&path)).unwrap());
+        copying::copy(&*images.source, &roots, sink).unwrap();
+    };
+    put("first");
+    // Another one is between its reading and its writing of index.json.
+    let other = fs::open(Path::new(&path)).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let index = Path::new(&path).join("index.json");
+    let text = String::from_utf8(fs::read_small(&index, 4096).unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| put("second"));
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert!(!second.is_finished(), "it did not wait");
+        fs::write_atomic(&index, text.replace("first", "other").as_bytes()).unwrap();
+        drop(other);
+    });
+    let names = Images::open(&format!("oci:{path}")).unwrap();
+    assert_eq!(names.names(), [vec!["localhost/notes:1"], vec!["other", "second"]]);
+}
+
+#[test]
 fn a_sink_takes_no_wrong_bytes_and_leaves_no_trace_of_them() {
     let folder = fs::temp_dir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -416,7 +442,7 @@ fn a_sink_takes_no_wrong_bytes_and_leaves_no_trace_of_them() {
             let mut sink = open::create(&location, true, || unreachable!()).unwrap();
             let err = sink.put(&wrong, &mut &bytes[..]).unwrap_err();
             assert!(matches!(err.root(), Error::Mismatch { .. }), "{err}");
-            assert!(!sink.has(&wrong.digest).unwrap());
+            assert!(!sink.has(&wrong).unwrap());
             let absent = Root::new(Descriptor::of("x/y", b"absent"), Vec::new());
             assert!(sink.finish(&[absent]).is_err());
         }
@@ -428,6 +454,66 @@ fn a_sink_takes_no_wrong_bytes_and_leaves_no_trace_of_them() {
         assert_eq!(fs::look(Path::new(&at(name))).unwrap().is_some(), !left.is_empty());
     }
     assert!(fs::list(&folder.path().join("L/blobs/sha256")).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_there_under_the_right_name_is_read_before_it_is_trusted() {
+    let images = Images::fixture("notes-buildah.oci.tar");
+    let expected = images.digests().unwrap();
+    let layer = LAYER.rsplit_once('/').unwrap().1;
+    for (to, blob) in [("oci", LAYER), ("dir", layer)] {
+        let folder = fs::temp_dir().unwrap();
+        let at = folder.path().join("there");
+        let to = format!("{to}:{}", at.display());
+        images.copy(&to).unwrap();
+        let good = fs::read_small(&at.join(blob), 1 << 20).unwrap();
+        let mut flipped = good.clone();
+        flipped[9] ^= 1;
+        for bad in [&good[..100], &flipped, b""] {
+            fs::write_atomic(&at.join(blob), bad).unwrap();
+            if to.starts_with("dir") {
+                // An image that was never finished: its blobs are there, its name is not.
+                fs::remove_file(&at.join("manifest.json")).unwrap();
+            }
+            assert_eq!(images.copy(&to).unwrap().digests().unwrap(), expected, "{to}");
+        }
+    }
+}
+
+#[test]
+fn an_old_dir_image_stays_until_the_new_one_is_whole() {
+    let folder = fs::temp_dir().unwrap();
+    let at = folder.path().join("there");
+    let to = format!("dir:{}", at.display());
+    let location = Location::parse(&to).unwrap();
+    let replace = || open::create(&location, true, || unreachable!()).unwrap();
+    let old = Images::fixture("notes-buildah.oci.tar");
+    let new = Images::fixture("notes-zstd.oci");
+    old.copy(&to).unwrap();
+    let expected = old.digests().unwrap();
+    // Half-way: one blob is written, the next breaks off.
+    let mut sink = replace();
+    let first = Descriptor::of("application/octet-stream", b"first");
+    sink.put(&first, &mut &b"first"[..]).unwrap();
+    let second = Descriptor::of("application/octet-stream", b"second");
+    sink.put(&second, &mut &b"sec"[..]).unwrap_err();
+    drop(sink);
+    assert_eq!(reads_all(&to).unwrap(), expected);
+    // All blobs are there, but the manifest that is to be named is not.
+    let mut sink = replace();
+    sink.put(&first, &mut &b"first"[..]).unwrap();
+    sink.finish(&[Root::new(second, Vec::new())]).unwrap_err();
+    assert_eq!(reads_all(&to).unwrap(), expected);
+    // Whole: the new image and nothing else of ours, whatever the person keeps beside it.
+    fs::write_atomic(&at.join("signature-1"), b"of the old image").unwrap();
+    fs::write_atomic(&at.join("mine"), b"mine").unwrap();
+    copying::copy(&*new.source, &new.roots, replace()).unwrap();
+    assert_eq!(reads_all(&to).unwrap(), new.digests().unwrap());
+    let others = ["version", "mine"].len();
+    assert_eq!(fs::list(&at).unwrap().len(), new.digests().unwrap().len() + others);
+    // The same once more: what is right is kept.
+    copying::copy(&*new.source, &new.roots, replace()).unwrap();
+    assert_eq!(reads_all(&to).unwrap(), new.digests().unwrap());
 }
 
 #[test]

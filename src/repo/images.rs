@@ -63,19 +63,27 @@ impl Source for Images {
 
 pub(super) fn open_recipe(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
     let absent = || Error::not_found("layer", format!("sha256:{diff_id}"));
-    let place = store.snapshot()?.recipe(diff_id)?.ok_or_else(absent)?;
-    let len = place.len;
-    Ok(Box::new(store.open_content(&place, 0, len)?))
+    let locate = || store.snapshot()?.recipe(diff_id)?.ok_or_else(absent);
+    Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, place.len))?))
 }
 
 pub(super) fn open_row(store: &Store, row: &BlobRow) -> Result<Box<dyn Read + Send>> {
     match row.source {
         BlobSource::Content(id) => {
             let absent = || Error::not_found("content", id.to_string());
-            let place = store.locate(&[id])?.pop().flatten().ok_or_else(absent)?;
-            Ok(Box::new(store.open_content(&place, 0, row.size)?))
+            let locate = || store.locate(&[id])?.pop().flatten().ok_or_else(absent);
+            Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, row.size))?))
         }
         BlobSource::Recipe(diff_id) => open_layer(store, &diff_id),
+    }
+}
+
+/// Opens what was located, and where its pack is gone by then, locates it once more: a collection may
+/// have moved it into another pack in between.
+fn open_located<L, R>(locate: impl Fn() -> Result<L>, open: impl Fn(&L) -> Result<R>) -> Result<R> {
+    match open(&locate()?) {
+        Err(Error::NotFound { .. }) => open(&locate()?),
+        other => other,
     }
 }
 
@@ -128,5 +136,40 @@ impl Read for Rebuilt {
         buffer[..count].copy_from_slice(&self.now[self.at..self.at + count]);
         self.at += count;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// The packs that each look into the index names, the pack that is there, what comes of it.
+    fn check(named: &[&'static str], there: &str, expected: Result<&str, &str>) {
+        let looks = Cell::new(0);
+        let locate = || {
+            looks.set(looks.get() + 1);
+            named.get(looks.get() - 1).copied().ok_or_else(|| Error::not_found("content", "id"))
+        };
+        let open = |pack: &&'static str| match *pack {
+            "broken" => Err(Error::invalid("pack", "is broken")),
+            pack if pack == there => Ok(pack),
+            pack => Err(Error::not_found("pack", pack)),
+        };
+        let found = open_located(locate, open).map_err(|err| err.to_string());
+        assert_eq!(
+            found.as_deref().map_err(String::as_str),
+            expected.as_ref().map(|pack| *pack).map_err(|err| *err)
+        );
+        assert!(looks.get() <= 2);
+    }
+
+    #[test]
+    fn what_a_collection_moved_is_located_once_more() {
+        check(&["a"], "a", Ok("a"));
+        check(&["a", "b"], "b", Ok("b"));
+        check(&["a", "b", "c"], "c", Err("pack b not found"));
+        check(&["a"], "b", Err("content id not found"));
+        check(&["broken", "b"], "b", Err("pack: is broken"));
     }
 }

@@ -25,6 +25,7 @@ use crate::id::CommitId;
 use crate::id::DiffId;
 use crate::id::TreeId;
 use crate::oci::digest::Digest;
+use crate::path::shown;
 use crate::progress::Progress;
 use crate::store::BlobRow;
 use crate::store::BlobSource;
@@ -54,7 +55,18 @@ pub struct DiskUsage {
 }
 
 impl Repo {
+    /// Creates a store in a folder that is new or empty.
     pub fn create(dir: &Path, lock_timeout: Duration) -> Result<Repo> {
+        /// What stands in a store: another process may be creating the same one now.
+        const OWN: [&[u8]; 5] = [b"imgit.toml", b"meta.redb", b"packs", b"locks", b"tmp"];
+        if fs::look(dir)?.is_some_and(|there| there.is_dir()) {
+            let foreign = fs::list(dir)?.into_iter().find(|name| !OWN.contains(&&name[..]));
+            if let Some(name) = foreign {
+                let problem =
+                    format!("{} is no store, and not empty: it holds {}", dir.display(), shown(&name));
+                return Err(Error::Usage(problem).with_hint("--store or IMGIT_STORE name a new folder"));
+            }
+        }
         let store =
             Store::create(dir, &Config::default(), &OpenOptions { lock_timeout, ..OpenOptions::default() })?;
         Ok(Repo { store })
@@ -70,6 +82,7 @@ impl Repo {
                 "The index was missing or damaged: it was rebuilt from {} packs.",
                 rebuilt.packs
             ));
+            rebuilt.problems.iter().for_each(|problem| progress.problem(problem));
         }
         Ok(Repo { store })
     }
@@ -77,7 +90,9 @@ impl Repo {
     /// Throws the index away and builds it anew from the packs.
     pub fn rebuild(dir: &Path, lock_timeout: Duration, progress: &dyn Progress) -> Result<()> {
         let store = Store::open(dir, &OpenOptions { lock_timeout, ..OpenOptions::default() })?;
-        store.rebuild_index(progress).map(|_| ())
+        let rebuilt = store.rebuild_index(progress)?;
+        rebuilt.problems.iter().for_each(|problem| progress.problem(problem));
+        Ok(())
     }
 
     pub fn store(&self) -> &Store {

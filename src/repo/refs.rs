@@ -21,27 +21,25 @@ use crate::store::Transaction;
 #[derive(Clone, Debug)]
 pub struct Signature {
     pub who: String,
+    /// When the version was made: the commit's time.
     pub time: Time,
+    /// When the ref moved: the reflog's time, by which collection judges what is young.
+    pub moved: Time,
     /// Seconds east of UTC where it was done.
     pub tz_offset: i32,
 }
 
 impl Signature {
-    /// Now, by the given name or else by `user@host`. `SOURCE_DATE_EPOCH` sets the time, so that
-    /// a build can be repeated to the same commit id.
+    /// Now, by the given name or else by `user@host`.
+    ///
+    /// `SOURCE_DATE_EPOCH` sets the commit's time alone, so that a build can be repeated to the same
+    /// commit id; `IMGIT_DATE` (seconds since 1970) sets all times, as git's `GIT_COMMITTER_DATE` does.
     pub fn now(who: Option<String>) -> Result<Signature> {
-        let now = jiff::Zoned::now();
-        let (secs, nanos) = match std::env::var("SOURCE_DATE_EPOCH") {
-            Ok(text) => {
-                let refuse =
-                    |_| Error::Usage(format!("SOURCE_DATE_EPOCH `{text}` is not a number of seconds"));
-                (text.parse::<i64>().map_err(refuse)?, 0)
-            }
-            Err(_) => {
-                let stamp = now.timestamp();
-                (stamp.as_second(), stamp.subsec_nanosecond().max(0) as u32)
-            }
-        };
+        let zoned = jiff::Zoned::now();
+        let stamp = zoned.timestamp();
+        let clock = Time { secs: stamp.as_second(), nanos: stamp.subsec_nanosecond().max(0) as u32 };
+        let moved = seconds_in("IMGIT_DATE")?.unwrap_or(clock);
+        let time = seconds_in("SOURCE_DATE_EPOCH")?.unwrap_or(moved);
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let user = || {
             ["USER", "LOGNAME"]
@@ -50,8 +48,14 @@ impl Signature {
                 .unwrap_or_else(|| "root".into())
         };
         let who = who.unwrap_or_else(|| format!("{}@{}", user(), host()));
-        Ok(Signature { who, time: Time { secs, nanos }, tz_offset: now.offset().seconds() })
+        Ok(Signature { who, time, moved, tz_offset: zoned.offset().seconds() })
     }
+}
+
+fn seconds_in(variable: &str) -> Result<Option<Time>> {
+    let Ok(text) = std::env::var(variable) else { return Ok(None) };
+    let refuse = |_| Error::Usage(format!("{variable} `{text}` is not a number of seconds"));
+    Ok(Some(Time { secs: text.parse().map_err(refuse)?, nanos: 0 }))
 }
 
 impl Repo {
@@ -94,7 +98,7 @@ impl Repo {
                 kind,
                 old,
                 new,
-                time: signature.time,
+                time: signature.moved,
                 who: signature.who.clone(),
                 message: message.to_string(),
             },

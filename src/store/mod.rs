@@ -12,6 +12,7 @@ pub mod blob_writer;
 mod bytes;
 pub mod config;
 mod index;
+mod left_out;
 pub mod lock;
 pub mod pack;
 mod pending;

@@ -14,6 +14,7 @@ use crate::store::index::fault;
 use crate::store::index::guarded;
 use crate::store::index::remove;
 use crate::store::index::tables;
+use crate::store::pack::ObjectKind;
 use crate::store::pack::footer::Footer;
 use crate::store::pack::journal::Move;
 use crate::store::pack::journal::Record;
@@ -67,7 +68,7 @@ impl Inner {
         let database = self.open_index_locked()?;
         let txn = guarded("write", || database.begin_write().map_err(fault("write")))?;
 
-        let moves = guarded("read", || check_moves(&txn, moves))?;
+        let moves = guarded("read", || check_moves(&txn, moves, &main.footer))?;
         records.extend(moves.iter().cloned().map(Record::Move));
         let sequence = guarded("read", || apply::number(&txn, tables::SEQUENCE))? + 1;
 
@@ -181,9 +182,15 @@ fn index_packs(
 }
 
 /// Fills in where each ref points now, or says which one somebody else moved.
-fn check_moves(txn: &WriteTransaction, moves: Vec<(Expected, Move)>) -> Result<Vec<Move>> {
+///
+/// A commit that is neither there nor brought along is refused: a collection may have taken it
+/// after it was looked up and before the writers' lock was.
+fn check_moves(txn: &WriteTransaction, moves: Vec<(Expected, Move)>, brought: &Footer) -> Result<Vec<Move>> {
     use redb::ReadableTable as _;
     let refs = txn.open_table(tables::REFS).map_err(fault("read"))?;
+    let commits = txn.open_table(tables::COMMITS).map_err(fault("read"))?;
+    let brings =
+        |id: &CommitId| brought.objects.iter().any(|row| row.kind == ObjectKind::Commit && row.id == id.0);
     let mut done: Vec<Move> = Vec::with_capacity(moves.len());
     for (expected, mut one) in moves {
         let earlier = done.iter().rev().find(|earlier| earlier.name == one.name);
@@ -208,6 +215,12 @@ fn check_moves(txn: &WriteTransaction, moves: Vec<(Expected, Move)>) -> Result<V
                 expected: shown(wanted),
                 found: shown(one.old),
             });
+        }
+        if let Some(id) = &one.new
+            && commits.get(&id.0).map_err(fault("read"))?.is_none()
+            && !brings(id)
+        {
+            return Err(Error::not_found("commit", id.to_string()));
         }
         done.push(one);
     }

@@ -18,6 +18,7 @@ use crate::store::pack::ObjectKind;
 use crate::store::pack::footer::Footer;
 use crate::store::pack::frame::GATHERED_BYTES_MAX;
 use crate::store::pack::frame::RUN_FRAME_BYTES;
+use crate::store::pack::journal::BlobRow;
 use crate::store::pack::journal::BlobSource;
 use crate::store::pack::journal::Record;
 use crate::store::pack::journal::Segment;
@@ -83,7 +84,8 @@ struct Judged {
 
 impl Store {
     /// Drops what `mark` does not call live. It waits for running writers, up to the lock timeout,
-    /// and keeps new ones waiting. `mark` gets the state under that lock.
+    /// and keeps new ones waiting. `mark` gets the state under that lock. Refused while a pack is
+    /// left out of the index: what seems dead may be what that pack needs.
     pub fn sweep<'a>(
         &self,
         mark: &mut dyn FnMut(&Snapshot) -> Result<Box<Live<'a>>>,
@@ -96,15 +98,22 @@ impl Store {
         let _writers = lock::acquire(&*inner.backend, lock::WRITERS, mode, inner.timeout, &inner.command)?;
         self.clear_leftovers()?;
         let snapshot = self.snapshot()?;
+        if let Some(left_out) = self.left_out(&snapshot)?.into_iter().next() {
+            return Err(left_out);
+        }
         let live = mark(&snapshot)?;
         let mut swept = Swept::default();
         let mut records = Vec::new();
         let packs = self.judge(&snapshot, &*live, &mut records, &mut swept, progress)?;
         drop_rows(&snapshot, &*live, &mut records)?;
-        drop(snapshot);
-        if let Some(before) = options.expire_log_before {
+        // Said only where it does something: each record is one more pack.
+        let before = options.expire_log_before;
+        if let Some(before) = before
+            && has_old_lines(&snapshot, before)?
+        {
             records.push(Record::ExpireLog { before });
         }
+        drop(snapshot);
         let share = options.rewrite_below_percent;
         let (rewrite, stay): (Vec<Judged>, Vec<Judged>) = packs.into_iter().partition(|pack| {
             pack.dead_bytes > 0 && pack.live_bytes * 100 < share * (pack.live_bytes + pack.dead_bytes)
@@ -188,7 +197,7 @@ impl Store {
     ) -> Result<u64> {
         let inner = self.inner();
         let mut writers: HashMap<Class, PackWriter> = HashMap::new();
-        let mut segments: BTreeMap<u64, Segment> = BTreeMap::new();
+        let mut segments: BTreeMap<u64, Vec<Segment>> = BTreeMap::new();
         let mut manifests: HashMap<Key, Location> = HashMap::new();
         let mut replaces = Vec::new();
         progress.begin("rewriting packs", Some(packs.iter().map(|pack| pack.live_bytes).sum()));
@@ -212,7 +221,11 @@ impl Store {
                 progress.advance(object.len);
             }
             for segment in std::mem::take(&mut footer.journal) {
-                segments.insert(segment.sequence, segment);
+                // Two of one number when a rebuild had left one out: neither is lost.
+                let found = segments.entry(segment.sequence).or_default();
+                if !found.contains(&segment) {
+                    found.push(segment);
+                }
             }
             replaces.push((id, footer));
         }
@@ -220,7 +233,7 @@ impl Store {
             Some(writer) => writer.finish()?,
             None => FinishedPack::empty(&*inner.backend, Class::Files)?,
         };
-        main.footer.journal = segments.into_values().collect();
+        main.footer.journal = segments.into_values().flatten().collect();
         let companions = writers.into_values().map(PackWriter::finish).collect::<Result<_>>()?;
         let published = inner.publish(Publication {
             main,
@@ -258,15 +271,19 @@ impl Store {
     }
 }
 
-/// Blob and chain rows go with what they point to.
+/// Blob and chain rows go with what they point to. A blob that stays while the recipe of what it
+/// unpacks to goes, forgets that: else an import would believe that the layer is known.
 fn drop_rows(snapshot: &Snapshot, live: &Live, records: &mut Vec<Record>) -> Result<()> {
     for (digest, blob) in snapshot.blobs()? {
         let is_live = match blob.source {
             BlobSource::Content(id) => live(ObjectKind::Content, &id.0),
             BlobSource::Recipe(id) => live(ObjectKind::Recipe, &id.0),
         };
+        let forgotten = blob.diff_id.is_some_and(|id| !live(ObjectKind::Recipe, &id.0));
         if !is_live {
             records.push(Record::DropBlob { digest });
+        } else if forgotten {
+            records.push(Record::Blob { digest, blob: BlobRow { diff_id: None, ..blob } });
         }
     }
     for (chain, tree) in snapshot.chains()? {
@@ -275,4 +292,13 @@ fn drop_rows(snapshot: &Snapshot, live: &Live, records: &mut Vec<Record>) -> Res
         }
     }
     Ok(())
+}
+
+/// Says whether a line of the reflog is older than this and not the newest of its name.
+fn has_old_lines(snapshot: &Snapshot, before: i64) -> Result<bool> {
+    let logs = snapshot.logs()?;
+    Ok(logs.windows(2).any(|pair| {
+        // In the order of names and then of time, as `remove::expire_log` goes through them.
+        pair[0].moved.name == pair[1].moved.name && pair[0].moved.time.secs < before
+    }))
 }

@@ -40,7 +40,8 @@ pub struct Verified {
     pub objects: u64,
     /// Raw bytes read and hashed.
     pub bytes: u64,
-    /// Files under `packs/` that are not packs, and packs the index does not use; no damage.
+    /// Files under `packs/` that are not packs, and packs the index does not use. Those that it
+    /// should use are among the problems too.
     pub strays: Vec<String>,
     pub problems: Vec<Error>,
 }
@@ -90,6 +91,9 @@ impl Check<'_> {
             let checked = self.pack(&id, &row);
             all_there &= self.note(checked).is_some();
             self.progress.advance(row.len);
+        }
+        for left_out in self.store.left_out(self.snapshot)? {
+            self.problem(left_out);
         }
         for id in known.into_keys() {
             all_there = false;
@@ -231,6 +235,10 @@ impl Check<'_> {
                 BlobSource::Recipe(id) => (ObjectKind::Recipe, id.0),
             };
             self.there(kind, &id, || format!("of blob {}", crate::path::shown(&digest)))?;
+            if let Some(id) = blob.diff_id {
+                let layer = || format!("of the layer in blob {}", crate::path::shown(&digest));
+                self.there(ObjectKind::Recipe, &id.0, layer)?;
+            }
         }
         let chains = self.snapshot.chains();
         for (chain, tree) in self.note(chains).unwrap_or_default() {

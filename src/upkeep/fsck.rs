@@ -32,13 +32,30 @@ pub struct FsckReport {
 pub fn fsck(repo: &Repo, options: &FsckOptions, progress: &dyn Progress) -> Result<FsckReport> {
     let mut report = FsckReport::default();
     progress.begin("checking packs", None);
-    let packs = repo.store().verify(&VerifyOptions { read_data: options.read_data }, progress)?;
+    let packs = repo.store().verify(&VerifyOptions { read_data: options.read_data }, &Listed(progress))?;
     report.packs = packs.packs;
     report.objects = packs.objects;
     report.bytes_read = packs.bytes;
     report.problems.extend(packs.problems.iter().map(in_words));
     histories(repo, options, &mut report, progress)?;
     Ok(report)
+}
+
+/// Passes everything on but problems: those are in the report, once.
+struct Listed<'a>(&'a dyn Progress);
+
+impl Progress for Listed<'_> {
+    fn begin(&self, what: &str, total: Option<u64>) {
+        self.0.begin(what, total);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.advance(bytes);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
 }
 
 /// From every ref and reflog line down to the contents, and the layers rebuilt from them.

@@ -30,10 +30,15 @@ const SECONDS_PER_DAY: i64 = 86_400;
 
 pub fn gc(repo: &Repo, options: &GcOptions, progress: &dyn Progress) -> Result<Swept> {
     progress.begin("marking", None);
-    let oldest = Signature::now(None)?.time.secs - i64::from(options.keep_days) * SECONDS_PER_DAY;
+    let oldest = now()? - i64::from(options.keep_days) * SECONDS_PER_DAY;
     let sweep =
         SweepOptions { dry_run: options.dry_run, expire_log_before: Some(oldest), ..SweepOptions::default() };
     repo.store().sweep(&mut |snapshot| mark(repo, snapshot, oldest), &sweep, progress)
+}
+
+/// The clock, or an earlier `IMGIT_DATE`: whichever keeps more.
+fn now() -> Result<i64> {
+    Ok(Signature::now(None)?.moved.secs.min(jiff::Timestamp::now().as_second()))
 }
 
 /// What must stay: everything that the refs and the young lines of the reflog lead to.

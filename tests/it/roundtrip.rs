@@ -234,8 +234,8 @@ fn a_bare_path_is_recognised_and_says_what_it_was_taken_for() {
         let world = World::new();
         let outcome = world.run(&format!("import {path}"));
         assert_eq!(outcome.code, 0, "{path}: {outcome}");
-        assert!(outcome.stderr.contains(&format!("{path} is taken for ")), "{path}: {outcome}");
-        assert!(outcome.stderr.contains(&format!("taken for {kind}")), "{path}: {outcome}");
+        assert!(outcome.stderr.contains(&format!("Taking {path} for ")), "{path}: {outcome}");
+        assert!(outcome.stderr.contains(&format!(" for {kind}")), "{path}: {outcome}");
         assert!(outcome.stdout.trim_end().ends_with(name), "{path}: {outcome}");
     }
 }

@@ -281,3 +281,38 @@ fn gc_frees_what_a_deleted_branch_held_and_keeps_the_rest() {
     world.assert_sound();
     assert_eq!(exported(&world), before);
 }
+
+/// `IMGIT_STORE=/tmp` made a store among everything else there.
+#[test]
+fn a_store_is_not_made_in_a_folder_of_other_things() {
+    let world = World::new();
+    world.sh("mkdir -p store && touch store/mine");
+    world.fails(2, "import oci:testdata/web-v1.oci web");
+    world.sh("rm store/mine");
+    world.ok("import oci:testdata/web-v1.oci web");
+}
+
+/// An import decided what was known before it took the lock: a collection in between took it away.
+#[test]
+fn a_layer_collected_with_its_image_is_read_again() {
+    let world = World::new();
+    world.ok("import oci:testdata/web-v1.oci web:v1");
+    // The layers' blobs are also files of a tree, so they outlive the image.
+    world.ok("import testdata/web-v1.oci/blobs layout");
+    world.ok("branch --delete web:v1");
+    world.ok("gc --keep-days 0");
+    world.ok("import oci:testdata/web-v1.oci web:v1");
+    world.assert_sound();
+    world.ok("export web:v1 oci:again");
+    world.sh("skopeo copy -q oci:again dir:copy");
+}
+
+/// Output that nobody reads made a command abort after its work was done.
+#[test]
+fn a_closed_stderr_does_not_change_the_outcome() {
+    let world = World::new();
+    world.ok("import oci:testdata/web-v1.oci web");
+    let binary = env!("CARGO_BIN_EXE_imgit");
+    world.sh(&format!("mkfifo pipe; sleep 0.2 <pipe & exec 3>pipe; wait; {binary} tag web:x 2>&3"));
+    assert!(world.ok("tag").contains("web:x"));
+}

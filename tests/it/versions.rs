@@ -314,7 +314,7 @@ fn diff_forms_paths_and_exit_codes() {
     @@ -7,0 +8 @@
     +tls /etc/web/tls.conf
     ");
-    assert_snapshot!(world.ok("diff --config --stat web~1 web /nothing"), @r#"
+    assert_snapshot!(world.ok("diff --config --stat web~1 web /bin/busybox"), @r#"
     config env - WEB_PORT=8080
     config env - WEB_DEBUG=1
     config env + WEB_PORT=8443
@@ -451,4 +451,22 @@ fn show_tells_a_version_and_its_changes() {
     Layer 1      6d071f5ca650 18.6 kB (compressed bytes kept) 'licence texts'
     Layer 2      839daed2317e 184 B (compressed bytes kept) 'edition 1'
     ");
+}
+
+/// `diff --exit-code` with a mistyped path said "no differences" and 0: a green light for a typo.
+#[test]
+fn a_path_on_neither_side_is_no_equality() {
+    let world = World::with_web();
+    world.fails(2, "diff --exit-code web~1 web /etc/web/web.cnf");
+    assert_eq!(world.run("diff --exit-code web~1 web /etc/web/web.conf").code, 1);
+    assert_eq!(world.run("diff --exit-code web~1 web /bin/busybox").code, 0);
+}
+
+/// The first version was listed for every path, also for one that never was.
+#[test]
+fn a_log_of_paths_lists_what_changed_them_only() {
+    let world = World::with_web();
+    assert_eq!(world.ok("log --oneline web /nosuch"), "");
+    assert_eq!(world.ok("log --oneline web /etc/web/tls.conf").lines().count(), 1);
+    assert_eq!(world.ok("log --oneline web /etc/web/web.conf").lines().count(), 2);
 }

@@ -67,6 +67,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
+    if args.patch && session.global.json() {
+        return Err(Error::Usage("--patch has no JSON form: each change names both contents".into()));
+    }
     let (old, new, paths) = sides(&args)?;
     let repo = Lazy { session, repo: std::cell::OnceCell::new() };
     let layer = args.layer.map(|number| number as usize);
@@ -75,8 +78,9 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         (None, Some(number)) => {
             let version = repo.get()?.resolve(&old)?;
             let platform = args.platform.as_deref();
-            let below = Side::stack(repo.get()?, &version, platform, number - 1)?;
-            (below, Side::stack(repo.get()?, &version, platform, number)?)
+            // The upper one first: if there is no such layer, it is the one to name.
+            let whole = Side::stack(repo.get()?, &version, platform, number)?;
+            (Side::stack(repo.get()?, &version, platform, number - 1)?, whole)
         }
         (None, None) => {
             return Err(Error::Usage(format!(

@@ -25,7 +25,7 @@ pub struct Args {
     /// Only this platform of a multi-platform image
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
-    /// Put a new archive over an old one; a folder must be new or empty in any case
+    /// Put a new archive or dir: over an old one; a layout is added to, a folder of files must be new or empty
     #[arg(short, long)]
     force: bool,
 }
@@ -36,7 +36,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let options = ExportOptions {
         platform: args.platform.as_deref().map(Platform::parse).transpose().map_err(Error::typed)?,
         replace: args.force,
-        reference: version.name.as_ref().map(|name| name.reference().to_string()),
+        name: version.name.clone(),
         standard_output: || Box::new(std::io::stdout()),
     };
     let sink = Location::parse(&args.sink).map_err(Error::typed)?;

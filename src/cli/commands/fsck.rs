@@ -47,9 +47,13 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         report.commits,
         report.objects,
         if report.problems.is_empty() {
-            "sound".to_string()
+            let data = if args.read_data { "" } else { " (contents not read; --read-data does)" };
+            format!("sound{data}")
         } else {
-            format!("{} problems", report.problems.len())
+            match report.problems.len() {
+                1 => "1 problem".to_string(),
+                several => format!("{several} problems"),
+            }
         },
     ));
     Ok(if report.problems.is_empty() { 0 } else { DAMAGE })

@@ -72,7 +72,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let repo = session.repo_or_new()?;
     let report = crate::import::import(&repo, &location, &options, session.progress())?;
     if let Location::Bare(_) = location {
-        session.console.say(&format!("{} is taken for {}.", args.source, report.location));
+        session.console.say(&format!("Taking {} for {}", args.source, report.location));
     }
     print(session, &report)?;
     Ok(if session.console.problems() > 0 { PARTIAL } else { 0 })

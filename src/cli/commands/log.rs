@@ -95,14 +95,16 @@ pub fn decorations(repo: &Repo) -> Result<BTreeMap<CommitId, Vec<String>>> {
 
 /// Says whether any of the paths is another thing here than in the first parent.
 fn touches(repo: &Repo, commit: &Commit, paths: &[TreePath]) -> Result<bool> {
-    let Some(parent) = commit.parents.first() else { return Ok(true) };
-    let parent = repo.commit(parent)?;
+    let parent = commit.parents.first().map(|id| repo.commit(id)).transpose()?;
     let nodes = repo.nodes();
     for tree in &commit.trees {
-        let before = parent.trees.iter().find(|other| other.platform == tree.platform);
+        let of_platform = |parent: &Commit| {
+            parent.trees.iter().find(|other| other.platform == tree.platform).map(|other| other.tree)
+        };
+        let before = parent.as_ref().and_then(of_platform);
         for path in paths {
             let look = |id| walk::lookup(&nodes, &repo.tree_record(id)?, path);
-            let before = before.map(|tree| look(&tree.tree)).transpose()?.flatten();
+            let before = before.as_ref().map(look).transpose()?.flatten();
             if look(&tree.tree)? != before {
                 return Ok(true);
             }

@@ -10,6 +10,7 @@ use crate::id::unhex;
 use crate::inspect::listing;
 use crate::inspect::whereis;
 use crate::inspect::whereis::Wanted;
+use crate::repo::Repo;
 use crate::tree::Kind;
 use crate::tree::glob::Glob;
 use serde_json::json;
@@ -35,7 +36,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let repo = session.repo()?;
     let wanted = match (&args.what, &args.file) {
         (_, Some(path)) => Wanted::Sha256(hash(path)?),
-        (Some(what), None) => meant(what)?,
+        (Some(what), None) => meant(what, &repo)?,
         (None, None) => return Err(Error::Usage("say what to look for".into())),
     };
     let places = whereis::whereis(&repo, &wanted)?;
@@ -54,6 +55,9 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         out.line(format!("{}  {what}  {}", place.path, place.versions.join(" ")))?;
     }
     out.finish()?;
+    if places.is_empty() {
+        session.console.say("No version that a branch or tag leads to has it.");
+    }
     Ok(if places.is_empty() { NOT_FOUND } else { 0 })
 }
 
@@ -64,7 +68,15 @@ fn hash(path: &Path) -> Result<ContentId> {
 }
 
 /// Forty or 64 hex digits are a hash; anything else is a path pattern.
-fn meant(what: &str) -> Result<Wanted> {
+fn meant(what: &str, repo: &Repo) -> Result<Wanted> {
+    /// As few digits of a SHA-256 as the listing shows.
+    const DIGITS_MIN: usize = 8;
+    let is_hex = what.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex && (DIGITS_MIN..64).contains(&what.len()) && what.len() != 40 {
+        if let [id] = repo.snapshot()?.contents_by_hex(&what.to_ascii_lowercase(), 2)?[..] {
+            return Ok(Wanted::Sha256(id));
+        }
+    }
     let digits = what.strip_prefix("sha256:").or(what.strip_prefix("sha1:")).unwrap_or(what);
     Ok(match unhex(digits).map(|bytes| (bytes.len(), bytes)) {
         Some((32, bytes)) => Wanted::Sha256(ContentId(bytes.try_into().expect("32 bytes"))),

@@ -93,7 +93,7 @@ pub fn has_pack(txn: &WriteTransaction, id: &PackId) -> Result<bool> {
 /// replaced, and were done long ago.
 pub fn add_own_segment(txn: &WriteTransaction, footer: &Footer) -> Result<()> {
     let mut own = footer.journal.iter().filter(|segment| segment.sequence == footer.sequence);
-    own.try_for_each(|segment| add_segment(txn, segment))
+    own.try_for_each(|segment| add_segment(txn, segment, 0).map(drop))
 }
 
 fn raise_sequence(txn: &WriteTransaction, sequence: u64) -> Result<()> {
@@ -202,9 +202,9 @@ fn add_trees_and_commits(txn: &WriteTransaction, footer: &Footer, manifests: &mu
     Ok(())
 }
 
-/// Does what the records of one transaction say.
-pub fn add_segment(txn: &WriteTransaction, segment: &Segment) -> Result<()> {
-    let mut moves = 0;
+/// Does what the records of one transaction say. Its moves are numbered from `moves` on; returns
+/// the number after the last.
+pub fn add_segment(txn: &WriteTransaction, segment: &Segment, mut moves: u32) -> Result<u32> {
     for record in &segment.records {
         match record {
             Record::Move(one) => {
@@ -239,7 +239,8 @@ pub fn add_segment(txn: &WriteTransaction, segment: &Segment) -> Result<()> {
             }
         }
     }
-    raise_sequence(txn, segment.sequence)
+    raise_sequence(txn, segment.sequence)?;
+    Ok(moves)
 }
 
 fn add_move(txn: &WriteTransaction, sequence: u64, number: u32, one: &Move) -> Result<()> {

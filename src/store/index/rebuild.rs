@@ -30,13 +30,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The segments of one sequence number, each once, and the pack it was found in. Two that differ
+/// have come to be when a rebuild had left out a pack and its number was given out again.
+type Journal = BTreeMap<u64, Vec<(PackId, Segment)>>;
+
 const NEW_INDEX_NAME: &str = "tmp/meta.redb.new";
 
 /// What a rebuild found.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
     pub packs: u64,
-    /// Packs that could not be read and are missing from the index.
+    /// Packs that could not be read and are missing from the index: their refs are as they were
+    /// before.
     pub problems: Vec<Error>,
 }
 
@@ -44,7 +49,7 @@ pub struct Rebuilt {
 /// readers see either.
 pub fn rebuild(backend: &dyn Backend, packs: &Arc<PackReader>, timeout: Duration) -> Result<Rebuilt> {
     let mut rebuilt = Rebuilt::default();
-    let (mut footers, mut segments) = (BTreeMap::new(), BTreeMap::new());
+    let (mut footers, mut journal) = (BTreeMap::new(), Journal::new());
     let (mut replaced, mut companions) = (HashSet::new(), HashSet::new());
     for name in backend.list("packs")? {
         let Some(id) = parse_pack_name(&name) else { continue };
@@ -55,7 +60,10 @@ pub fn rebuild(backend: &dyn Backend, packs: &Arc<PackReader>, timeout: Duration
                 for segment in std::mem::take(&mut footer.journal) {
                     // The same segment stands in two packs when a crash kept one that collection
                     // had rewritten.
-                    segments.insert(segment.sequence, segment);
+                    let found = journal.entry(segment.sequence).or_default();
+                    if found.iter().all(|(_, known)| *known != segment) {
+                        found.push((id, segment));
+                    }
                 }
                 footers.insert((footer.sequence, id), footer.companion);
             }
@@ -65,12 +73,17 @@ pub fn rebuild(backend: &dyn Backend, packs: &Arc<PackReader>, timeout: Duration
     // A rewritten pack is in its successor; a companion without its pack never became visible.
     footers.retain(|(_, id), companion| !replaced.contains(id) && (!*companion || companions.contains(id)));
 
+    for (sequence, found) in journal.iter_mut().filter(|(_, found)| found.len() > 1) {
+        found.sort_by_key(|(id, _)| *id);
+        rebuilt.problems.push(given_twice(*sequence, found));
+    }
+
     backend.delete(NEW_INDEX_NAME)?;
     let database = open_write(backend, NEW_INDEX_NAME, true, timeout)?;
     guarded("rebuild", || {
         let txn = database.begin_write().map_err(fault("rebuild"))?;
         apply::create_tables(&txn)?;
-        replay(&txn, backend, packs, footers.into_keys().collect(), segments, &mut rebuilt)?;
+        replay(&txn, backend, packs, footers.into_keys().collect(), journal, &mut rebuilt)?;
         drop_dangling(&txn)?;
         txn.commit().map_err(fault("rebuild"))?;
         database.close().map_err(fault("rebuild"))
@@ -85,14 +98,12 @@ fn replay(
     backend: &dyn Backend,
     packs: &Arc<PackReader>,
     ids: Vec<(u64, PackId)>,
-    mut segments: BTreeMap<u64, Segment>,
+    mut journal: Journal,
     rebuilt: &mut Rebuilt,
 ) -> Result<()> {
     for (sequence, id) in ids {
-        let later = segments.split_off(&sequence);
-        for segment in std::mem::replace(&mut segments, later).into_values() {
-            apply::add_segment(txn, &segment)?;
-        }
+        let later = journal.split_off(&sequence);
+        add_segments(txn, std::mem::replace(&mut journal, later))?;
         let added = packs.footer(&id).and_then(|footer| {
             let manifests = read_manifests(packs, &id, &footer)?;
             let len = backend.open(&pack_name(&id))?.len();
@@ -107,10 +118,24 @@ fn replay(
             Err(err) => rebuilt.problems.push(err),
         }
     }
-    for segment in segments.into_values() {
-        apply::add_segment(txn, &segment)?;
+    add_segments(txn, journal)
+}
+
+fn add_segments(txn: &WriteTransaction, journal: Journal) -> Result<()> {
+    for found in journal.into_values() {
+        // Numbered through, so that no line of the reflog takes the place of another.
+        found.iter().try_fold(0, |moves, (_, segment)| apply::add_segment(txn, segment, moves))?;
     }
     Ok(())
+}
+
+fn given_twice(sequence: u64, found: &[(PackId, Segment)]) -> Error {
+    let names: Vec<String> = found.iter().map(|(id, _)| pack_name(id)).collect();
+    Error::Corrupt {
+        thing: format!("transaction {sequence}"),
+        expected: "one pack".to_owned(),
+        found: format!("{}; all were replayed, in this order", names.join(", ")),
+    }
 }
 
 /// The manifests of a pack by their kind and id.
@@ -152,12 +177,12 @@ pub fn give_manifests<'a>(map: &'a ManifestMap) -> impl FnMut(&ObjectRow) -> Res
 }
 
 /// Removes blob and chain rows whose target is not there: with a pack lost, a later import must
-/// not believe them.
+/// not believe them. So does a blob's word for a layer whose recipe is not there.
 fn drop_dangling(txn: &WriteTransaction) -> Result<()> {
     let contents = txn.open_table(tables::CONTENTS).map_err(fault("rebuild"))?;
     let recipes = txn.open_table(tables::RECIPES).map_err(fault("rebuild"))?;
     let trees = txn.open_table(tables::TREES).map_err(fault("rebuild"))?;
-    let mut gone = Vec::new();
+    let (mut gone, mut forgetful) = (Vec::new(), Vec::new());
     let mut blobs = txn.open_table(tables::BLOBS).map_err(fault("rebuild"))?;
     for row in blobs.iter().map_err(fault("rebuild"))? {
         let (key, row) = row.map_err(fault("rebuild"))?;
@@ -169,7 +194,16 @@ fn drop_dangling(txn: &WriteTransaction) -> Result<()> {
         };
         if !there {
             gone.push(key.value().to_vec());
+        } else if let Some(id) = blob.diff_id
+            && recipes.get(&id.0).map_err(fault("rebuild"))?.is_none()
+        {
+            forgetful.push((key.value().to_vec(), BlobRow { diff_id: None, ..blob }));
         }
+    }
+    for (key, blob) in forgetful {
+        let mut value = Vec::new();
+        blob.encode(&mut value);
+        blobs.insert(&key[..], &tables::seal(&key, value)[..]).map_err(fault("rebuild"))?;
     }
     for key in gone {
         blobs.remove(&key[..]).map_err(fault("rebuild"))?;

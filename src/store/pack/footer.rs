@@ -21,8 +21,10 @@ use crate::store::pack::journal::Segment;
 use std::io::Read as _;
 
 const FOOTER_VERSION: u8 = 1;
-/// A footer of ten million files takes about 600 MiB; beyond this it is damage or an attack.
-const FOOTER_RAW_BYTES_MAX: u64 = u32::MAX as u64;
+/// A footer of ten million files takes about 600 MiB. One of this size names some seventeen million
+/// objects, more than any image has, and can still be held in memory; beyond it is damage or an
+/// attack. No writer makes a longer one, so that what was written can be read.
+const FOOTER_RAW_BYTES_MAX: u64 = 1 << 30;
 /// Ids do not compress and the rest is small: more effort buys nothing.
 const FOOTER_LEVEL: i32 = 1;
 /// Set in an object's kind byte when its SHA-1 follows the id.
@@ -174,15 +176,14 @@ impl Footer {
         let mut bytes = zstd::encode_all(&raw[..], FOOTER_LEVEL)
             .map_err(|source| Error::Stream { thing: "the compressor".to_owned(), source })?;
         let id = PackId::of(&bytes);
-        // The trailer has 32 bits for each: a pack of some fifty million objects.
-        let length = |len: usize| {
-            u32::try_from(len).map_err(|_| Error::Limit {
+        if raw.len().max(bytes.len()) as u64 > FOOTER_RAW_BYTES_MAX {
+            return Err(Error::Limit {
                 thing: "the footer of a pack".to_owned(),
-                limit: u64::from(u32::MAX),
+                limit: FOOTER_RAW_BYTES_MAX,
                 unit: "bytes",
-            })
-        };
-        let (stored_len, raw_len) = (length(bytes.len())?, length(raw.len())?);
+            });
+        }
+        let (stored_len, raw_len) = (bytes.len() as u32, raw.len() as u32);
         bytes.extend_from_slice(&offset.to_le_bytes());
         bytes.extend_from_slice(&stored_len.to_le_bytes());
         bytes.extend_from_slice(&raw_len.to_le_bytes());
@@ -228,6 +229,12 @@ impl Trailer {
         if take.array::<8>()? != SEAL {
             return Err(take.damaged("a sealed pack", "no seal at its end"));
         }
+        // Before anything is reserved or decoded: a trailer may say what it likes.
+        let longest = u64::from(trailer.raw_len.max(trailer.stored_len));
+        if longest > FOOTER_RAW_BYTES_MAX {
+            let most = format!("a footer of at most {FOOTER_RAW_BYTES_MAX} bytes");
+            return Err(take.damaged(most, longest.to_string()));
+        }
         let end = trailer.footer_offset.checked_add(u64::from(trailer.stored_len) + TRAILER_BYTES as u64);
         if end != Some(pack_len) || trailer.footer_offset < PACK_HEADER_BYTES as u64 {
             return Err(take.damaged(format!("a footer that ends at {pack_len}"), format!("{end:?}")));
@@ -246,11 +253,12 @@ impl Trailer {
             });
         }
         let take = Take::new(thing, &[]);
+        // Grows with what is decoded, not with what the trailer says, and stops one byte after it.
         let mut raw = Vec::new();
         let decoder = zstd::stream::read::Decoder::new(stored)
             .map_err(|err| take.damaged("a zstd footer", err.to_string()))?;
         decoder
-            .take(FOOTER_RAW_BYTES_MAX.min(u64::from(self.raw_len) + 1))
+            .take(u64::from(self.raw_len) + 1)
             .read_to_end(&mut raw)
             .map_err(|err| take.damaged("a zstd footer", err.to_string()))?;
         if raw.len() as u64 != u64::from(self.raw_len) {
@@ -262,5 +270,45 @@ impl Trailer {
             return Err(take.damaged(format!("frames up to {}", self.footer_offset), format!("{end:?}")));
         }
         Ok(footer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trailer(stored_len: u32, raw_len: u32) -> (u64, [u8; TRAILER_BYTES]) {
+        let offset = PACK_HEADER_BYTES as u64;
+        let mut bytes = offset.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&stored_len.to_le_bytes());
+        bytes.extend_from_slice(&raw_len.to_le_bytes());
+        bytes.extend_from_slice(&[7; 32]);
+        bytes.extend_from_slice(&SEAL);
+        (offset + u64::from(stored_len) + TRAILER_BYTES as u64, bytes.try_into().unwrap())
+    }
+
+    /// The limit was all that 32 bits can say: a small pack could ask for 4 GiB.
+    #[test]
+    fn a_trailer_that_says_too_much_is_refused_before_anything_is_read() {
+        let most = FOOTER_RAW_BYTES_MAX as u32;
+        for (stored_len, raw_len, good) in
+            [(9, most, true), (9, most + 1, false), (9, u32::MAX, false), (u32::MAX, 9, false)]
+        {
+            let (pack_len, bytes) = trailer(stored_len, raw_len);
+            assert_eq!(Trailer::parse("pack", pack_len, &bytes).is_ok(), good, "{stored_len} {raw_len}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_decoded_than_the_trailer_says() {
+        let bomb = zstd::encode_all(&vec![0; 8 << 20][..], 1).unwrap();
+        for (raw_len, found) in [(100, "101"), (FOOTER_RAW_BYTES_MAX as u32, "8388608")] {
+            let id = PackId::of(&bomb);
+            let trailer = Trailer { footer_offset: 16, stored_len: bomb.len() as u32, raw_len, id };
+            match trailer.open("pack", &bomb) {
+                Err(Error::Corrupt { found: said, .. }) => assert_eq!(said, found),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

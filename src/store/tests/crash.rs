@@ -180,3 +180,46 @@ fn a_sweep_drops_the_dead_keeps_the_journal_and_survives_a_rebuild() {
         assert_sound(&store, "swept again");
     }
 }
+
+/// Each collection wrote that old lines of the reflog go, though none was there: a pack a day.
+#[test]
+fn a_sweep_with_nothing_to_do_writes_nothing() {
+    let backend = world();
+    sweep(&open(&backend).unwrap(), 100).unwrap();
+    let packs = || open(&backend).unwrap().inner().backend.list("packs").unwrap();
+    let (before, sequence) = (packs(), open(&backend).unwrap().snapshot().unwrap().sequence().unwrap());
+    for percent in [0, 50, 101] {
+        let swept = sweep(&open(&backend).unwrap(), percent).unwrap();
+        assert_eq!(swept, crate::store::Swept::default());
+        assert_eq!(packs(), before);
+        assert_eq!(open(&backend).unwrap().snapshot().unwrap().sequence().unwrap(), sequence);
+    }
+}
+
+/// A blob that is also a file of a live tree stayed with its row, the recipe of its layer did not:
+/// the import of that image believed the row and failed for ever.
+#[test]
+fn a_blob_that_outlives_its_recipe_forgets_its_layer() {
+    for percent in [0, 101] {
+        let backend = world();
+        let store = open(&backend).unwrap();
+        let options = SweepOptions { rewrite_below_percent: percent, ..SweepOptions::default() };
+        let no_recipes = &mut |_: &Snapshot| -> Result<Box<Live<'static>>> {
+            Ok(Box::new(|kind, _| kind != ObjectKind::Recipe))
+        };
+        let layers = |store: &Store| -> Vec<_> {
+            store.snapshot().unwrap().blobs().unwrap().into_iter().map(|(_, blob)| blob.diff_id).collect()
+        };
+        assert!(layers(&store).iter().all(Option::is_some));
+        store.sweep(no_recipes, &options, &Silent).unwrap();
+        assert_eq!(layers(&store), [None, None], "{percent}");
+        assert_sound(&store, "swept");
+        let found = picture(&store).unwrap();
+        store.rebuild_index(&Silent).unwrap();
+        assert_eq!(picture(&store).unwrap(), found, "{percent}");
+        // And the layer can be told anew.
+        commit_version(&store, 1).unwrap();
+        assert!(layers(&store).iter().any(Option::is_some));
+        assert_sound(&store, "put again");
+    }
+}

@@ -4,8 +4,12 @@
 use crate::error::Error;
 use crate::progress::Silent;
 use crate::store::Config;
+use crate::store::ObjectKind;
 use crate::store::Store;
+use crate::store::SweepOptions;
 use crate::store::VerifyOptions;
+use crate::store::pack::Class;
+use crate::store::pack::pack_name;
 use crate::store::tests::commit_version;
 use crate::store::tests::options;
 use crate::store::tests::picture;
@@ -175,4 +179,75 @@ fn a_rebuild_leaves_out_what_cannot_be_read_and_says_so() {
     commit_version(&store, 1).unwrap();
     commit_version(&store, 2).unwrap();
     assert_eq!(store.snapshot().unwrap().counts().unwrap().commits, 2);
+}
+
+/// One flipped byte and a lost index: the rebuild left the pack out, refs went back in time, the
+/// check called the store sound, and collection then destroyed what only that pack led to.
+#[test]
+fn a_pack_that_a_rebuild_left_out_is_damage_and_nothing_is_collected_meanwhile() {
+    for class in [1, 2] {
+        let folder = world();
+        let path = pack(folder.path(), class);
+        let whole = fs::read(&path).unwrap();
+        spoil(&path, Damage::Flip, whole.len() - 30);
+        fs::remove_file(folder.path().join("meta.redb")).unwrap();
+        let store = Store::open(folder.path(), &options()).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let told = |store: &Store| {
+            let problems = store.verify(&VerifyOptions::default(), &Silent).unwrap().problems;
+            problems.iter().any(|problem| problem.to_string().contains(name))
+        };
+        let keep_all = &mut |_: &_| Ok(Box::new(|_, _: &_| true) as Box<_>);
+        let mut refused = |store: &Store| match store.sweep(keep_all, &SweepOptions::default(), &Silent) {
+            // Perhaps its companion first: that is left out with it.
+            Err(Error::Corrupt { thing, .. }) => thing.starts_with("packs/"),
+            _ => false,
+        };
+        assert!(told(&store) && refused(&store), "unreadable, class {class}");
+        // It comes back from a backup: readable, and still not in the index.
+        fs::write(&path, &whole).unwrap();
+        let store = Store::open(folder.path(), &options()).unwrap();
+        assert!(told(&store) && refused(&store), "back, class {class}");
+        store.rebuild_index(&Silent).unwrap();
+        assert!(!told(&store) && !refused(&store), "rebuilt, class {class}");
+    }
+}
+
+/// A pack was left out, the next transaction got its number, and when the pack was back one of the
+/// two journals was thrown away at each rebuild, with all its moves.
+#[test]
+fn two_transactions_of_one_number_are_both_replayed() {
+    let folder = world();
+    let open = || Store::open(folder.path(), &options()).unwrap();
+    let lost = open().snapshot().unwrap().reference(b"main").unwrap().unwrap().commit;
+    // The main pack of the second version: the one that holds its commit.
+    let newest = open().snapshot().unwrap().packs().unwrap();
+    let (id, _) = newest
+        .into_iter()
+        .filter(|(_, row)| row.class == Class::Files)
+        .max_by_key(|(_, row)| row.sequence)
+        .unwrap();
+    let path = folder.path().join(pack_name(&id));
+    fs::rename(&path, folder.path().join("aside")).unwrap();
+    open().rebuild_index(&Silent).unwrap();
+    let again = commit_version(&open(), 3).unwrap();
+    assert_eq!(again.sequence, 2);
+    fs::rename(folder.path().join("aside"), &path).unwrap();
+    for deed in ["rebuilt", "swept"] {
+        let rebuilt = open().rebuild_index(&Silent).unwrap();
+        let log = open().snapshot().unwrap().log(b"main").unwrap();
+        let to: Vec<_> = log.iter().filter_map(|entry| entry.moved.new).collect();
+        assert!(
+            to.len() == 3 && to.contains(&lost) && to.contains(&again.moves[0].new.unwrap()),
+            "{deed}: {to:?}"
+        );
+        if deed == "rebuilt" {
+            let told = |problem: &Error| problem.to_string().contains("transaction 2");
+            assert!(rebuilt.problems.iter().any(told), "{:?}", rebuilt.problems);
+        }
+        // Every pack is written anew, with the journals of the old ones.
+        let all = SweepOptions { rewrite_below_percent: 101, ..SweepOptions::default() };
+        let keep = &mut |_: &_| Ok(Box::new(|kind, _: &_| kind != ObjectKind::Recipe) as Box<_>);
+        open().sweep(keep, &all, &Silent).unwrap();
+    }
 }

@@ -95,6 +95,26 @@ fn a_ref_that_somebody_else_moved_is_not_moved_again() {
     assert_eq!(store.snapshot().unwrap().log(b"tag").unwrap().len(), 2);
 }
 
+/// A collection took the commit between its look-up and the move: the ref led to nothing.
+#[test]
+fn a_ref_is_not_moved_to_a_commit_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path(), &Config::default(), &options()).unwrap();
+    let there = commit_version(&store, 1).unwrap().moves[0].new;
+    let point = |to| {
+        let mut transaction = store.begin().unwrap();
+        transaction.move_ref(ref_move("tag", Expected::Any, to)).unwrap();
+        transaction.commit(&Silent)
+    };
+    match point(Some(CommitId::of(b"gone"))) {
+        Err(Error::NotFound { kind: "commit", .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.snapshot().unwrap().reference(b"tag").unwrap(), None);
+    point(there).unwrap();
+    point(None).unwrap();
+}
+
 #[test]
 fn who_waits_too_long_learns_for_whom() {
     let folder = tempfile::tempdir().unwrap();

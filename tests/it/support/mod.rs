@@ -83,7 +83,7 @@ impl World {
             .current_dir(self.home.path())
             .env("IMGIT_STORE", self.path("store"))
             .env("IMGIT_AUTHOR", "Ada <ada@example.com>")
-            .env("SOURCE_DATE_EPOCH", self.clock.get().to_string())
+            .env("IMGIT_DATE", self.clock.get().to_string())
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .env("XDG_DATA_HOME", self.path("home"))
