@@ -72,10 +72,12 @@ fn meant(what: &str, repo: &Repo) -> Result<Wanted> {
     /// As few digits of a SHA-256 as the listing shows.
     const DIGITS_MIN: usize = 8;
     let is_hex = what.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hex && (DIGITS_MIN..64).contains(&what.len()) && what.len() != 40 {
-        if let [id] = repo.snapshot()?.contents_by_hex(&what.to_ascii_lowercase(), 2)?[..] {
-            return Ok(Wanted::Sha256(id));
-        }
+    if is_hex
+        && (DIGITS_MIN..64).contains(&what.len())
+        && what.len() != 40
+        && let [id] = repo.snapshot()?.contents_by_hex(&what.to_ascii_lowercase(), 2)?[..]
+    {
+        return Ok(Wanted::Sha256(id));
     }
     let digits = what.strip_prefix("sha256:").or(what.strip_prefix("sha1:")).unwrap_or(what);
     Ok(match unhex(digits).map(|bytes| (bytes.len(), bytes)) {
