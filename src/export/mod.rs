@@ -15,6 +15,7 @@ use crate::error::Doing;
 use crate::error::Error;
 use crate::error::Result;
 use crate::history::refs::RefName;
+use crate::oci::location;
 use crate::oci::location::Location;
 use crate::oci::location::Place;
 use crate::oci::platform::Platform;
@@ -44,7 +45,7 @@ pub struct Exported {
     pub skipped: Vec<Skipped>,
 }
 
-/// Writes `version` to `sink`; a bare path is a folder to be made.
+/// Writes `version` to `sink`; a bare path is a folder to be made, `./` in front if it has a colon.
 pub fn export(
     repo: &Repo,
     version: &Version,
@@ -55,7 +56,17 @@ pub fn export(
     let platform = options.platform.as_ref().map(ToString::to_string);
     let platform = platform.as_deref();
     let sink = match sink {
-        Location::Bare(Place::Path(path)) => &Location::Directory(path.clone()),
+        Location::Bare(place @ Place::Path(path)) => {
+            let text = place.to_string();
+            // A folder of that name would be there, and no image where it was meant to go.
+            if let Some(word) = location::unknown_transport(&text) {
+                return Err(Error::Usage(format!(
+                    "cannot export to {text}: `{word}:` is no transport that imgit knows"
+                ))
+                .with_hint(format!("there are {}; ./{text} is a folder", location::TRANSPORTS)));
+            }
+            &Location::Directory(path.clone())
+        }
         other => other,
     };
     let done = match sink {

@@ -72,6 +72,9 @@ const NOT_YET: [(&str, &str); 12] = [
     ("vhdx", "disks are not supported yet"),
 ];
 
+/// What may stand in front of a path, for hints.
+pub const TRANSPORTS: &str = "oci:, oci-archive:, docker-archive:, dir: and tar:";
+
 impl Location {
     /// Reads the words; nothing on disk is looked at.
     pub fn parse(text: &str) -> Result<Location> {
@@ -137,6 +140,11 @@ impl Location {
             _ => None,
         }
     }
+}
+
+/// The word in front of the first colon, where no slash says that this is a path: `./a:b` is one.
+pub fn unknown_transport(bare: &str) -> Option<&str> {
+    bare.split_once(':').map(|(word, _)| word).filter(|word| !word.contains('/'))
 }
 
 fn place(path: &str) -> Place {

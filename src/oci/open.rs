@@ -101,11 +101,12 @@ fn images_of(source: Box<dyn Source>) -> Result<Content> {
 fn absent(place: &Place) -> Error {
     let name = place.to_string();
     let err = Error::not_found("path", &name);
-    match name.split_once(':') {
-        Some((word, _)) if !word.contains('/') => err.with_hint(format!(
-            "`{word}:` is no transport that imgit knows; there are oci:, oci-archive:, docker-archive:, dir: and tar:"
+    match location::unknown_transport(&name) {
+        Some(word) => err.with_hint(format!(
+            "`{word}:` is no transport that imgit knows; there are {}",
+            location::TRANSPORTS
         )),
-        _ => err,
+        None => err,
     }
 }
 

@@ -79,7 +79,7 @@ impl Inner {
             companion.footer.sequence = sequence;
             sealed.push(companion.seal()?);
         }
-        main.footer.companions = sealed.iter().map(|pack| pack.id).collect();
+        main.footer.companions.extend(sealed.iter().map(|pack| pack.id));
         main.footer.sequence = sequence;
         main.footer.replaces = replaces.iter().map(|(id, _)| *id).collect();
         let delete = main.footer.replaces.clone();

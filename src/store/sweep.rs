@@ -234,6 +234,12 @@ impl Store {
             None => FinishedPack::empty(&*inner.backend, Class::Files)?,
         };
         main.footer.journal = segments.into_values().flatten().collect();
+        // A companion that stays while its pack is replaced is named by the new one: else a rebuild
+        // would take it for an orphan and lose all its blobs.
+        let gone: BTreeSet<PackId> = replaces.iter().map(|(id, _)| *id).collect();
+        let named =
+            replaces.iter().flat_map(|(_, footer): &(PackId, Footer)| footer.companions.iter().copied());
+        main.footer.companions = named.filter(|id| !gone.contains(id)).collect();
         let companions = writers.into_values().map(PackWriter::finish).collect::<Result<_>>()?;
         let published = inner.publish(Publication {
             main,

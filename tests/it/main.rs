@@ -8,6 +8,7 @@ mod interrupts;
 mod layering;
 mod roundtrip;
 mod searches;
+mod sinks;
 mod store;
 mod support;
 mod versions;

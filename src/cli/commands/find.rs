@@ -75,8 +75,12 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             return out.record(&listing::entry_json(path, entry));
         }
         out.raw(b"/")?;
-        out.raw(path.as_bytes())?;
-        out.raw(if args.print0 { b"\0" } else { b"\n" })
+        if args.print0 {
+            out.raw(path.as_bytes())?;
+            return out.raw(b"\0");
+        }
+        out.name(path.as_bytes())?;
+        out.raw(b"\n")
     })?;
     out.finish()?;
     Ok(0)

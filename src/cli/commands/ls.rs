@@ -68,8 +68,7 @@ fn print(out: &mut Output, args: &Args, path: &TreePath, name: &[u8], entry: &En
         return out.record(&listing::entry_json(path, entry));
     }
     if !args.long {
-        // A name goes out as the bytes it is: it may be piped into xargs.
-        out.raw(name)?;
+        out.name(name)?;
         return out.raw(b"\n");
     }
     let size = match entry.kind {

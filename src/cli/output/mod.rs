@@ -11,18 +11,23 @@ pub use human::time_of_day;
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::path::shown;
 use std::io::BufWriter;
+use std::io::IsTerminal;
 use std::io::Stdout;
 use std::io::Write;
 
 pub struct Output {
     out: BufWriter<Stdout>,
     json: bool,
+    terminal: bool,
 }
 
 impl Output {
     pub fn new(json: bool) -> Output {
-        Output { out: BufWriter::with_capacity(1 << 16, std::io::stdout()), json }
+        let stdout = std::io::stdout();
+        let terminal = stdout.is_terminal();
+        Output { out: BufWriter::with_capacity(1 << 16, stdout), json, terminal }
     }
 
     pub fn is_json(&self) -> bool {
@@ -46,6 +51,15 @@ impl Output {
 
     pub fn raw(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(broken)
+    }
+
+    /// A file's name: the bytes it is, for they may be piped into xargs; but a terminal would obey
+    /// what an image's author hid in them, so there it is escaped, as GNU ls does.
+    pub fn name(&mut self, bytes: &[u8]) -> Result<()> {
+        match self.terminal {
+            true => self.raw(shown(bytes).as_bytes()),
+            false => self.raw(bytes),
+        }
     }
 
     pub fn finish(mut self) -> Result<()> {
