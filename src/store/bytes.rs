@@ -1,25 +1,14 @@
-//! The store's own small binary codec: varints, counted bytes, fixed arrays, all bounds checked.
+//! The store's reading of `codec`'s shapes: varints, counted bytes, fixed arrays, all bounds checked.
 //!
-//! Reading never trusts a count: what it announces must be there before anything is reserved for
-//! it, so damaged bytes cost an error, not memory.
+//! Unlike `codec::Reader` it reads what imgit itself has written, so every fault is damage, named by
+//! the pack or table it is in. Reading never trusts a count: what it announces must be there before
+//! anything is reserved for it, so damaged bytes cost an error, not memory.
 
 use crate::error::Error;
 use crate::error::Result;
 
-/// LEB128: seven bits a byte, low ones first, the top bit says that more follow.
-pub fn put_varint(to: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        to.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push(number as u8);
-}
-
-/// A varint count, then the bytes.
-pub fn put_counted(to: &mut Vec<u8>, bytes: &[u8]) {
-    put_varint(to, bytes.len() as u64);
-    to.extend_from_slice(bytes);
-}
+pub use crate::codec::put_bytes as put_counted;
+pub use crate::codec::put_varint;
 
 /// Reads from the front of a slice; `thing` names it in errors.
 pub struct Take<'a> {
