@@ -298,7 +298,7 @@ mod tests {
         check("tar:a.tar.gz", r#"Tar(Path("a.tar.gz"))"#);
         check("-", "Bare(Standard)");
         check("./a:b", r#"Bare(Path("./a:b"))"#);
-        check("docker://debian", "registries are not supported yet");
+        check("docker://busybox", "registries are not supported yet");
         check("docker-daemon:debian:12", "`docker save`");
         check("qcow2:a", "disks are not supported yet");
         for bad in
