@@ -17,7 +17,7 @@
 //!         │
 //!       store                           packs (the truth) and redb (their index)
 //!
-//!  oci   layer   tree   fs              formats, and the door to the host's files
+//!  oci   layer   disk   tree   fs       formats, and the door to the host's files
 //!  codec content progress attr path id error       words
 //! ```
 //!
@@ -55,6 +55,7 @@ pub mod attr;
 pub mod cli;
 pub mod codec;
 pub mod content;
+pub mod disk;
 pub mod error;
 pub mod export;
 pub mod fs;

@@ -22,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["tree"]),
     ("fs", &["tree"]),
     ("oci", &["fs", "layer"]),
+    ("disk", &[]),
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),
