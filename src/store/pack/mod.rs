@@ -10,6 +10,7 @@ pub mod journal;
 pub mod reader;
 pub mod tail;
 pub mod writer;
+mod x86;
 
 use crate::error::Error;
 use crate::error::Result;

@@ -197,7 +197,7 @@ fn start_syncing(sync: Box<dyn Fn() + Send>) -> Option<(Sender<()>, JoinHandle<(
 pub fn run_job(tail: &Tail, encoder: &mut FrameEncoder, frame: &mut Vec<u8>, job: Job) -> Vec<u8> {
     let Job { number, mut raw, level } = job;
     frame.clear();
-    match encoder.encode(&raw, level, frame) {
+    match encoder.encode(&mut raw, level, frame) {
         Ok(()) => {
             let row =
                 FrameRow { stored_len: (frame.len() - FRAME_HEADER_BYTES) as u32, raw_len: raw.len() as u32 };
