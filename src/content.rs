@@ -17,6 +17,17 @@ pub trait ContentSink {
     /// `size` decides how the bytes are packed; a stream that ends early is an error that leaves
     /// the sink usable for nothing but being dropped.
     fn put(&mut self, size: u64, from: &mut dyn Read) -> Result<ContentId>;
+
+    /// The same from a stream that was hashed on the way: a sink that would hash it may ask.
+    fn put_hashed(&mut self, size: u64, from: &mut dyn HashedRead) -> Result<ContentId> {
+        self.put(size, from)
+    }
+}
+
+/// A stream that hashes what is read from it.
+pub trait HashedRead: Read {
+    /// The SHA-256 of all bytes read so far.
+    fn id(&mut self) -> ContentId;
 }
 
 pub trait ContentSource {

@@ -18,7 +18,7 @@
 //!       store                           packs (the truth) and redb (their index)
 //!
 //!  oci   layer   disk   tree   fs       formats, and the door to the host's files
-//!  codec content progress attr path id error       words
+//!  codec content hash progress attr path id error  words
 //! ```
 //!
 //! A module imports from those below it and never from one above or beside it in its row, but that
@@ -59,6 +59,7 @@ pub mod disk;
 pub mod error;
 pub mod export;
 pub mod fs;
+pub mod hash;
 pub mod history;
 pub mod id;
 pub mod import;

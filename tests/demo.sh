@@ -6,6 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 if [ -z "${IMGIT:-}" ]; then
+    tests/support/install.sh build
     echo "Building imgit; the first time takes some minutes."
     cargo build --release --quiet
     IMGIT=$PWD/target/release/imgit

@@ -2,6 +2,7 @@
 
 use super::Taken;
 use super::Work;
+use super::ahead::Ahead;
 use super::blobs::Blobs;
 use super::layer;
 use super::layer::LayerOf;
@@ -174,35 +175,51 @@ impl Reader<'_, '_> {
             Some(tree) => Flattener::on(&work.repo.tree_record(tree)?, &nodes),
             None => Flattener::new(),
         };
+        let named: Vec<LayerOf> = (layers.iter().zip(diff_ids).enumerate())
+            .map(|(at, (descriptor, diff_id))| {
+                let thing = format!("layer {} of {} ({})", at + 1, layers.len(), descriptor.digest.short());
+                LayerOf { thing, descriptor, diff_id: *diff_id }
+            })
+            .collect();
+        let source = self.source;
+        let is_missing = |layer: &LayerOf| !layer.descriptor.urls.is_empty() && !source.has(layer.descriptor);
         let mut tree = known;
         let mut whole = true;
-        for (at, descriptor) in layers.iter().enumerate() {
-            crate::progress::check(progress)?;
-            if !descriptor.urls.is_empty() && !self.source.has(descriptor) {
-                progress.note(&format!(
-                    "Left out: foreign layer {}, which the source has not.",
-                    descriptor.digest
-                ));
-                whole = false;
-                continue;
+        std::thread::scope(|scope| {
+            let mut ahead = Ahead::default();
+            for (at, layer) in named.iter().enumerate() {
+                crate::progress::check(progress)?;
+                if is_missing(layer) {
+                    let digest = &layer.descriptor.digest;
+                    progress.note(&format!("Left out: foreign layer {digest}, which the source has not."));
+                    whole = false;
+                    continue;
+                }
+                let apply = at >= flattened && whole;
+                if apply {
+                    flattener.begin_layer();
+                }
+                let mut onto = apply.then_some(&mut flattener);
+                let failed = || layer.thing.clone();
+                if !layer::take_known(work, self.blobs, layer, onto.as_deref_mut()).doing(failed)? {
+                    let start = |layer: &LayerOf| layer::start(scope, work, source, layer, progress);
+                    let begun = ahead.take(layer).map_or_else(|| start(layer), Ok).doing(failed)?;
+                    let repeats = |later: &LayerOf| later.descriptor.digest == layer.descriptor.digest;
+                    let later = named[at + 1..].iter().filter(|later| !repeats(later) && !is_missing(later));
+                    ahead.fill(later, self.blobs, start);
+                    layer::take_begun(work, self.blobs, layer, begun, onto, progress).doing(failed)?;
+                }
+                // The base is what other images share; the whole is what this one is imported for.
+                if apply && (at == 0 || at + 1 == layers.len()) {
+                    let tx = &mut work.tx;
+                    let record = flattener.finish(tx)?;
+                    let id = tx.put_tree(&record)?;
+                    tx.put_chain(chains[at], id);
+                    tree = Some(id);
+                }
             }
-            let thing = format!("layer {} of {} ({})", at + 1, layers.len(), descriptor.digest.short());
-            let layer = LayerOf { thing: thing.clone(), descriptor, diff_id: diff_ids[at] };
-            let apply = at >= flattened && whole;
-            if apply {
-                flattener.begin_layer();
-            }
-            let onto = apply.then_some(&mut flattener);
-            layer::take(work, self.blobs, self.source, &layer, onto, progress).doing(|| thing)?;
-            // The base is what other images share; the whole is what this one is imported for.
-            if apply && (at == 0 || at + 1 == layers.len()) {
-                let tx = &mut work.tx;
-                let record = flattener.finish(tx)?;
-                let id = tx.put_tree(&record)?;
-                tx.put_chain(chains[at], id);
-                tree = Some(id);
-            }
-        }
+            Ok(())
+        })?;
         if layers.is_empty() {
             let tx = &mut work.tx;
             let record = flattener.finish(tx)?;

@@ -3,8 +3,7 @@
 use super::Work;
 use super::blobs::Blobs;
 use super::blobs::Known;
-use super::pipeline;
-use super::pipeline::Decoded;
+use super::pipeline::Decoding;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
@@ -32,6 +31,7 @@ use std::io::Seek;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::thread::Scope;
 
 /// Up to this many bytes of each recipe stay in memory until the commit; more goes to a temporary
 /// file. There may be hundreds of layers.
@@ -52,28 +52,32 @@ pub struct LayerRead {
     tar_bytes: u64,
 }
 
-/// Makes sure that the store has the layer, and lists its entries to `flattener` if one is given.
-pub fn take(
+/// Lists a layer that is known already to `flattener`, if one is given; `false` if it has to be read.
+pub fn take_known(
+    work: &mut Work,
+    blobs: &Blobs,
+    layer: &LayerOf,
+    flattener: Option<&mut Flattener>,
+) -> Result<bool> {
+    let Some(known) = blobs.get(&layer.descriptor.digest)? else { return Ok(false) };
+    known.check_size(layer.descriptor)?;
+    let is_listed = list_known(work, &known, layer, flattener)?;
+    work.layers_known += usize::from(is_listed);
+    Ok(is_listed)
+}
+
+/// Reads a layer that was begun, and lists its entries to `flattener` if one is given.
+pub fn take_begun(
     work: &mut Work,
     blobs: &mut Blobs,
-    source: &dyn Source,
     layer: &LayerOf,
-    mut flattener: Option<&mut Flattener>,
+    begun: Started<'_>,
+    flattener: Option<&mut Flattener>,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let descriptor = layer.descriptor;
-    if let Some(known) = blobs.get(&descriptor.digest)? {
-        known.check_size(descriptor)?;
-        if list_known(work, &known, layer, flattener.as_deref_mut())? {
-            work.layers_known += 1;
-            return Ok(());
-        }
-    }
     work.layers_read += 1;
-    progress.begin(&format!("reading {}", layer.thing), Some(descriptor.size));
-    let opened = source.open(descriptor)?;
-    let verified = Verifier::new(layer.thing.clone(), &descriptor.digest, descriptor.size, opened);
-    let read = read(work, &layer.thing, Box::new(verified), Some(&descriptor.digest), flattener, progress)?;
+    progress.begin(&format!("reading {}", layer.thing), Some(layer.descriptor.size));
+    let read = begun.finish(work, &layer.thing, flattener)?;
     check_diff_id(layer, read.diff_id)?;
     put_rows(&mut work.tx, &read);
     blobs.insert(&read.digest, read.row);
@@ -107,48 +111,89 @@ fn list_known(
     Ok(true)
 }
 
-/// Takes a stream apart. `digest` is given where the stream verifies it by itself.
+/// Begins to read a layer of `source`.
+pub fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: &Work,
+    source: &dyn Source,
+    layer: &LayerOf,
+    progress: &'scope dyn Progress,
+) -> Result<Started<'scope>> {
+    let descriptor = layer.descriptor;
+    let opened = source.open(descriptor)?;
+    let verified = Verifier::new(layer.thing.clone(), &descriptor.digest, descriptor.size, opened);
+    Started::new(scope, work, &layer.thing, Box::new(verified), Some(&descriptor.digest), progress)
+}
+
+/// Takes a stream apart whose digest nobody has promised.
 pub fn read(
     work: &mut Work,
     thing: &str,
     stream: Box<dyn Read + Send + '_>,
-    digest: Option<&Digest>,
-    mut flattener: Option<&mut Flattener>,
+    flattener: Option<&mut Flattener>,
     progress: &dyn Progress,
 ) -> Result<LayerRead> {
-    let kept: Kept = Arc::default();
-    let mut keep = keeper(&kept, work.tx.blob_writer(), digest.and_then(Digest::sha256));
-    let mut spool = tempfile::spooled_tempfile_in(RECIPE_BYTES_IN_MEMORY, work.repo.scratch());
-    let tx = &mut work.tx;
-    let limits = layer::Limits::default();
-    let (decoded, taken) = pipeline::through(
-        thing,
-        stream,
-        &mut keep,
-        |tar| {
+    std::thread::scope(|scope| {
+        Started::new(scope, work, thing, stream, None, progress)?.finish(work, thing, flattener)
+    })
+}
+
+/// A layer that is being decoded.
+pub struct Started<'scope> {
+    decoding: Decoding<'scope>,
+    kept: Kept,
+    digest: Option<Digest>,
+}
+
+impl<'scope> Started<'scope> {
+    /// `digest` is given where the stream verifies it by itself.
+    fn new(
+        scope: &'scope Scope<'scope, '_>,
+        work: &Work,
+        thing: &str,
+        stream: Box<dyn Read + Send + 'scope>,
+        digest: Option<&Digest>,
+        progress: &'scope dyn Progress,
+    ) -> Result<Started<'scope>> {
+        let kept: Kept = Arc::default();
+        let keep = keeper(&kept, work.tx.blob_writer(), digest.and_then(Digest::sha256));
+        let decoding = Decoding::start(scope, thing.to_owned(), stream, Box::new(keep), progress)?;
+        Ok(Started { decoding, kept, digest: digest.cloned() })
+    }
+
+    fn finish(
+        self,
+        work: &mut Work,
+        thing: &str,
+        mut flattener: Option<&mut Flattener>,
+    ) -> Result<LayerRead> {
+        let Started { decoding, kept, digest } = self;
+        let mut spool = tempfile::spooled_tempfile_in(RECIPE_BYTES_IN_MEMORY, work.repo.scratch());
+        let tx = &mut work.tx;
+        let limits = layer::Limits::default();
+        let taken = decoding.take(thing, |tar| {
             let mut each = |entry: LayerEntry| match flattener.as_deref_mut() {
                 Some(flattener) => flattener.apply(entry),
                 None => Ok(()),
             };
             layer::read::take_apart(tar, tx, &mut spool, &mut each, &limits)
-        },
-        progress,
-    )?;
-    let taken = taken.whole()?;
-    if taken.bytes == 0 && digest.is_none() {
-        // `docker export … | imgit import tar:-` with a broken left side.
-        return Err(Error::invalid(thing, "is empty"));
+        })?;
+        let taken = taken.whole()?;
+        if taken.bytes == 0 && digest.is_none() {
+            // `docker export … | imgit import tar:-` with a broken left side.
+            return Err(Error::invalid(thing, "is empty"));
+        }
+        let length = spool.stream_position().map_err(|err| from_stream("the recipe", err))?;
+        spool.rewind().map_err(|err| from_stream("the recipe", err))?;
+        tx.put_recipe(taken.diff_id, length, &mut spool)?;
+        work.recipes.insert(taken.diff_id, spool);
+        let (row, hashed) = match kept.lock().expect("no panic while held").take() {
+            Some(blob) => blob.finish(taken.diff_id)?,
+            None => (tar_row(taken.diff_id, taken.bytes), taken.diff_id.0),
+        };
+        let digest = digest.unwrap_or_else(|| Digest::from_sha256(hashed));
+        Ok(LayerRead { digest, diff_id: taken.diff_id, row, tar_bytes: taken.bytes })
     }
-    let length = spool.stream_position().map_err(|err| from_stream("the recipe", err))?;
-    spool.rewind().map_err(|err| from_stream("the recipe", err))?;
-    tx.put_recipe(decoded.diff_id, length, &mut spool)?;
-    work.recipes.insert(decoded.diff_id, spool);
-    let (row, hashed) = match kept.lock().expect("no panic while held").take() {
-        Some(blob) => blob.finish(&decoded)?,
-        None => (tar_row(decoded.diff_id, decoded.tar_bytes), decoded.diff_id.0),
-    };
-    let digest = digest.cloned().unwrap_or_else(|| Digest::from_sha256(hashed));
-    Ok(LayerRead { digest, diff_id: decoded.diff_id, row, tar_bytes: decoded.tar_bytes })
 }
 
 /// Makes the layer findable by its digest, and by that of its tar: a registry may name either.
@@ -188,11 +233,11 @@ struct KeptBlob {
 type Kept = Arc<Mutex<Option<KeptBlob>>>;
 
 impl KeptBlob {
-    fn finish(mut self, decoded: &Decoded) -> Result<(BlobRow, [u8; 32])> {
+    fn finish(mut self, diff_id: DiffId) -> Result<(BlobRow, [u8; 32])> {
         let hash = self.verified.unwrap_or_else(|| self.sha256.finalize().into());
         self.writer.finish(ContentId(hash), None)?;
         let source = BlobSource::Content(ContentId(hash));
-        Ok((BlobRow { source, size: self.bytes, diff_id: Some(decoded.diff_id) }, hash))
+        Ok((BlobRow { source, size: self.bytes, diff_id: Some(diff_id) }, hash))
     }
 }
 

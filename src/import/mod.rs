@@ -3,6 +3,7 @@
 //! Everything of one import goes through one transaction: it becomes visible whole or leaves no
 //! trace. What the store already knows is not read again.
 
+mod ahead;
 mod blobs;
 mod directory;
 mod image;

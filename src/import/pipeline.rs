@@ -1,77 +1,104 @@
 //! One layer through two cores: a thread that decodes and hashes, and the caller, who takes apart.
 //!
 //! ```text
-//! source -> digest, size -> (kept blob) -> gunzip -> channel | -> diff id -> tar walker -> store
-//!           '-------------- decoding thread --------------'     '-------- the caller --------'
+//! source -> digest, size -> (kept blob) -> gunzip -> channel | -> tar walker -> store
+//!           '-------------- decoding thread --------------'     '--- the caller ---'
 //! ```
-//! The channel holds a few chunks, so memory is bounded whatever the layer's size. When either
-//! side fails, the decoding thread still reads the source to its end: a wrong digest is the truer
-//! story than the gunzip error it caused, and it is the one that is told.
+//! The channel holds a few chunks, so memory is bounded whatever the layer's size. The next layers
+//! may be begun before their turn ([`super::ahead`]). When either side fails, the decoding thread
+//! still reads the source to its end: a wrong digest is the truer story than the gunzip error it
+//! caused, and it is the one that is told.
 
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
-use crate::id::DiffId;
 use crate::layer::compression;
 use crate::layer::compression::Compression;
 use crate::layer::compression::DecodeLimits;
 use crate::progress::Progress;
 use crossbeam_channel::Receiver;
 use crossbeam_channel::Sender;
-use sha2::Digest as _;
-use sha2::Sha256;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread::Scope;
+use std::thread::ScopedJoinHandle;
 
 /// How much travels at once between the threads.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Enough to ride out a slow frame on either side; with [`CHUNK_BYTES`] this bounds the memory.
-const CHUNKS_MAX: usize = 8;
+/// Enough to ride out a slow frame on either side, and to keep the cores busy with the next layers
+/// while one is taken apart; with [`CHUNK_BYTES`] this bounds the memory of each.
+const CHUNKS_MAX: usize = 32;
 
-type Chunk = Vec<u8>;
-
-/// What the tar turned out to be.
-pub struct Decoded {
-    pub diff_id: DiffId,
-    pub tar_bytes: u64,
+/// Uncompressed bytes, and how many of the source were read for them.
+#[derive(Default)]
+struct Chunk {
+    bytes: Box<[u8]>,
+    len: usize,
+    source_bytes: u64,
 }
 
-/// Feeds the uncompressed bytes of `source` to `take`, and `source` itself to `keep` if it is
-/// compressed.
-///
-/// `source` must check its own digest at its end. `keep` is told which compression was found and
-/// answers with the place for the compressed bytes. Returns the first true cause of a failure: a
-/// broken source, then whatever `take` said.
-pub fn through<T: Send>(
-    thing: &str,
-    source: Box<dyn Read + Send + '_>,
-    keep: &mut (dyn FnMut(Compression) -> Result<Option<Box<dyn Write + Send>>> + Send),
-    take: impl FnOnce(&mut dyn Read) -> Result<T>,
-    progress: &dyn Progress,
-) -> Result<(Decoded, T)> {
-    let (to_taker, from_decoder) = crossbeam_channel::bounded::<Chunk>(CHUNKS_MAX);
-    let (to_decoder, empties) = crossbeam_channel::bounded::<Vec<u8>>(CHUNKS_MAX + 2);
-    std::thread::scope(|scope| {
-        let decoder = std::thread::Builder::new()
+/// A layer whose decoding has begun; it goes on by itself until the channel is full.
+pub struct Decoding<'scope> {
+    thread: ScopedJoinHandle<'scope, Result<End>>,
+    chunks: Chunks<'scope>,
+    abandon: AbandonOnDrop,
+}
+
+/// Ends the decoding of a layer that nobody wants any more; its scope waits for it.
+struct AbandonOnDrop(Arc<AtomicBool>);
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Answers which compression was found with the place for the compressed bytes, if they are kept.
+pub type Keep = Box<dyn FnMut(Compression) -> Result<Option<Box<dyn Write + Send>>> + Send>;
+
+impl<'scope> Decoding<'scope> {
+    /// Begins to decode `source`, which must check its own digest at its end.
+    pub fn start(
+        scope: &'scope Scope<'scope, '_>,
+        thing: String,
+        source: Box<dyn Read + Send + 'scope>,
+        keep: Keep,
+        progress: &'scope dyn Progress,
+    ) -> Result<Decoding<'scope>> {
+        let (to_taker, from_decoder) = crossbeam_channel::bounded(CHUNKS_MAX);
+        let (to_decoder, empties) = crossbeam_channel::bounded(CHUNKS_MAX + 2);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let decoder = Decoder { thing, to_taker, empties, progress, abandoned: Arc::clone(&abandoned) };
+        let thread = std::thread::Builder::new()
             .name("decode".into())
-            .spawn_scoped(scope, move || decode(thing, source, keep, to_taker, empties, progress))
+            .spawn_scoped(scope, move || decoder.run(source, keep))
             .map_err(|source| Error::Stream { thing: "a new thread".into(), source })?;
-        let mut chunks =
-            Chunks { from_decoder, to_decoder, now: Vec::new(), at: 0, hasher: Sha256::new(), tar_bytes: 0 };
+        let chunks = Chunks { from_decoder, to_decoder, now: Chunk::default(), at: 0, progress };
+        Ok(Decoding { thread, chunks, abandon: AbandonOnDrop(abandoned) })
+    }
+
+    /// Feeds the uncompressed bytes to `take`. Returns the first true cause of a failure: a broken
+    /// source, then whatever `take` said.
+    pub fn take<T>(self, thing: &str, take: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T> {
+        let Decoding { thread, mut chunks, abandon: _only_when_dropped } = self;
         let taken = take(&mut chunks);
         // Dropping the receiver tells the decoder that nobody listens any more.
-        let tar = chunks.finish();
-        let decoded = decoder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        drop(chunks);
+        let decoded = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         match (decoded, taken) {
             (Err(source_broke), _) => Err(source_broke),
             (Ok(_), Err(err)) => Err(err),
             (Ok(End::NobodyListens), Ok(_)) => Err(Error::invalid(thing, "was not read to its end")),
-            (Ok(End::Reached), Ok(taken)) => Ok((tar, taken)),
+            (Ok(End::Reached), Ok(taken)) => Ok(taken),
         }
-    })
+    }
 }
 
 /// How decoding ended, where it did not fail.
@@ -81,95 +108,107 @@ enum End {
     NobodyListens,
 }
 
-/// Runs on its own thread.
-fn decode(
-    thing: &str,
-    source: Box<dyn Read + Send + '_>,
-    keep: &mut (dyn FnMut(Compression) -> Result<Option<Box<dyn Write + Send>>> + Send),
+/// What runs on the other thread.
+struct Decoder<'a> {
+    thing: String,
     to_taker: Sender<Chunk>,
-    empties: Receiver<Vec<u8>>,
-    progress: &dyn Progress,
-) -> Result<End> {
-    let mut source = BufReader::with_capacity(CHUNK_BYTES, Counted { inner: source, progress });
-    let head = source.fill_buf().map_err(|err| from_stream(thing, err))?;
-    let compression = Compression::detect(head);
-    let kept = keep(compression)?;
-    let mut tee = Tee { inner: source, kept };
-    let outcome = decode_into(thing, &mut tee, &to_taker, &empties);
-    // Whatever happened, read on to the end: only there the digest is known.
-    io::copy(&mut tee, &mut io::sink()).map_err(|err| from_stream(thing, err))?;
-    if let Some(mut kept) = tee.kept {
-        kept.flush().map_err(|err| from_stream(thing, err))?;
-    }
-    outcome
+    empties: Receiver<Box<[u8]>>,
+    progress: &'a dyn Progress,
+    abandoned: Arc<AtomicBool>,
 }
 
-fn decode_into(
-    thing: &str,
-    tee: &mut (impl Read + Send),
-    to_taker: &Sender<Chunk>,
-    empties: &Receiver<Vec<u8>>,
-) -> Result<End> {
-    let (_, mut decoder) = compression::decoder("layer", tee, &DecodeLimits::default())?;
-    loop {
-        let mut chunk = empties.try_recv().unwrap_or_default();
-        chunk.clear();
-        let filled = (&mut decoder).take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
-        if let Err(err) = filled {
-            return Err(from_stream(thing, err));
+impl Decoder<'_> {
+    fn run(&self, source: Box<dyn Read + Send + '_>, mut keep: Keep) -> Result<End> {
+        let thing = &self.thing;
+        let read = AtomicU64::new(0);
+        let watched = Watched { inner: source, decoder: self, read: &read };
+        let mut source = BufReader::with_capacity(CHUNK_BYTES, watched);
+        let head = source.fill_buf().map_err(|err| from_stream(thing, err))?;
+        let compression = Compression::detect(head);
+        let kept = keep(compression)?;
+        let mut tee = Tee { inner: source, kept };
+        let outcome = self.decode(&mut tee, &read);
+        // Whatever happened, read on to the end: only there the digest is known.
+        io::copy(&mut tee, &mut io::sink()).map_err(|err| from_stream(thing, err))?;
+        if let Some(mut kept) = tee.kept {
+            kept.flush().map_err(|err| from_stream(thing, err))?;
         }
-        if chunk.is_empty() {
-            return Ok(End::Reached);
-        }
-        if to_taker.send(chunk).is_err() {
-            return Ok(End::NobodyListens);
+        outcome
+    }
+
+    fn decode(&self, tee: &mut (impl Read + Send), read: &AtomicU64) -> Result<End> {
+        let (_, mut decoder) = compression::decoder("layer", tee, &DecodeLimits::default())?;
+        loop {
+            // A used buffer is filled again as it is: zeros and fresh pages cost as much as hashing.
+            let mut bytes = self.empties.try_recv().unwrap_or_else(|_| vec![0; CHUNK_BYTES].into());
+            let len = fill(&mut decoder, &mut bytes).map_err(|err| from_stream(&self.thing, err))?;
+            if len == 0 {
+                return Ok(End::Reached);
+            }
+            let chunk = Chunk { bytes, len, source_bytes: read.swap(0, Ordering::Relaxed) };
+            if self.to_taker.send(chunk).is_err() {
+                return Ok(End::NobodyListens);
+            }
         }
     }
 }
 
-/// The taker's end of the channel. The diff id is hashed here: gunzip alone fills the other core.
-struct Chunks {
+/// Fills the buffer unless the stream ends first.
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match from.read(&mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(len)
+}
+
+/// The taker's end of the channel.
+struct Chunks<'a> {
     from_decoder: Receiver<Chunk>,
-    to_decoder: Sender<Vec<u8>>,
-    now: Vec<u8>,
+    to_decoder: Sender<Box<[u8]>>,
+    now: Chunk,
     at: usize,
-    hasher: Sha256,
-    tar_bytes: u64,
+    progress: &'a dyn Progress,
 }
 
-impl Chunks {
-    fn finish(self) -> Decoded {
-        Decoded { diff_id: DiffId(self.hasher.finalize().into()), tar_bytes: self.tar_bytes }
-    }
-}
-
-impl Read for Chunks {
+impl Read for Chunks<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.now.len() {
+        if self.at == self.now.len {
             let Ok(next) = self.from_decoder.recv() else { return Ok(0) };
-            self.hasher.update(&next);
-            self.tar_bytes += next.len() as u64;
+            self.progress.advance(next.source_bytes);
             let used = std::mem::replace(&mut self.now, next);
-            let _ = self.to_decoder.try_send(used);
+            if !used.bytes.is_empty() {
+                let _ = self.to_decoder.try_send(used.bytes);
+            }
             self.at = 0;
         }
-        let count = buffer.len().min(self.now.len() - self.at);
-        buffer[..count].copy_from_slice(&self.now[self.at..self.at + count]);
+        let count = buffer.len().min(self.now.len - self.at);
+        buffer[..count].copy_from_slice(&self.now.bytes[self.at..self.at + count]);
         self.at += count;
         Ok(count)
     }
 }
 
-struct Counted<'a, R> {
+/// The source, counted, and cut off when nobody wants it any more.
+struct Watched<'a, R> {
     inner: R,
-    progress: &'a dyn Progress,
+    decoder: &'a Decoder<'a>,
+    read: &'a AtomicU64,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        crate::progress::check(self.progress)?;
+        crate::progress::check(self.decoder.progress)?;
+        if self.decoder.abandoned.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted.into());
+        }
         let count = self.inner.read(buffer)?;
-        self.progress.advance(count as u64);
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }

@@ -25,7 +25,7 @@ pub fn take(
     let mut flattener = Flattener::new();
     flattener.begin_layer();
     // A tar carries no promise of its digest: the digest is what the bytes turn out to have.
-    let read = layer::read(work, thing, tar, None, Some(&mut flattener), progress)?;
+    let read = layer::read(work, thing, tar, Some(&mut flattener), progress)?;
     let tx = &mut work.tx;
     let record = flattener.finish(tx)?;
     let tree = tx.put_tree(&record)?;

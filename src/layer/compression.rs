@@ -8,7 +8,7 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
-use flate2::bufread::GzDecoder;
+use crate::layer::gzip::Member;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -82,7 +82,7 @@ pub fn decoder<'a>(
     let decoder: Box<dyn Read + Send + 'a> = match compression {
         Compression::None => Box::new(input),
         Compression::Gzip => {
-            Box::new(Capped { decoder: Gzip::Member(Box::new(GzDecoder::new(input))), limits, noun, out: 0 })
+            Box::new(Capped { decoder: Gzip::Member(Box::new(Member::new(input))), limits, noun, out: 0 })
         }
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(broken)?;
@@ -149,7 +149,7 @@ impl<R: Read> BufRead for Input<R> {
 
 /// Members one after the other, then anything.
 enum Gzip<R> {
-    Member(Box<GzDecoder<Input<R>>>),
+    Member(Box<Member<Input<R>>>),
     /// After the last member: nothing comes out any more. Holds the bytes read.
     Done(u64),
 }
@@ -174,7 +174,7 @@ impl<R: Read> Gzip<R> {
         (input.first_at, input.first_end) = (0, 0);
         input.fill_first()?;
         if Compression::detect(&input.first[..input.first_end]) == Compression::Gzip {
-            return Ok(Gzip::Member(Box::new(GzDecoder::new(input))));
+            return Ok(Gzip::Member(Box::new(Member::new(input))));
         }
         io::copy(&mut input, &mut io::sink())?;
         Ok(Gzip::Done(input.bytes))

@@ -11,6 +11,7 @@
 
 pub mod compression;
 pub mod flatten;
+mod gzip;
 pub mod header;
 mod pax;
 pub mod read;

@@ -17,10 +17,13 @@ use super::sparse::Shape;
 use super::walk;
 use super::walk::Input;
 use crate::content::ContentSink;
+use crate::content::HashedRead;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
+use crate::hash::Nested;
 use crate::id::ContentId;
+use crate::id::DiffId;
 use crate::path::shown;
 use std::io;
 use std::io::Read;
@@ -34,6 +37,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 pub struct Taken {
     /// Length of the tar.
     pub bytes: u64,
+    /// SHA-256 of the tar.
+    pub diff_id: DiffId,
     pub entries: u64,
     /// Bytes that stand in the recipe itself.
     pub raw_bytes: u64,
@@ -64,7 +69,14 @@ pub fn take_apart(
     limits: &Limits,
 ) -> Result<Taken> {
     let mut stream = Stream {
-        tar: Buffered { from: tar, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, at: 0 },
+        tar: Buffered {
+            from: tar,
+            buffer: vec![0; BUFFER_BYTES],
+            start: 0,
+            end: 0,
+            at: 0,
+            hash: Nested::new(),
+        },
         recipe: recipe::Writer::new(recipe)?,
         contents,
         empty_is_put: false,
@@ -72,7 +84,8 @@ pub fn take_apart(
     let walked = walk::walk(&mut stream, limits, each)?;
     stream.keep_rest(limits.raw_run_bytes)?;
     let (bytes, raw_bytes) = stream.recipe.finish()?;
-    Ok(Taken { bytes, entries: walked.entries, raw_bytes, unread: walked.unread })
+    let diff_id = DiffId(stream.tar.hash.finish());
+    Ok(Taken { bytes, diff_id, entries: walked.entries, raw_bytes, unread: walked.unread })
 }
 
 struct Stream<'a> {
@@ -111,8 +124,16 @@ impl Stream<'_> {
             return Ok(EMPTY);
         }
         let mut file = File { tar: &mut self.tar, shape, segment: 0, at: 0, stored: 0, fault: None };
-        let put = self.contents.put(shape.size, &mut file);
+        let put = match shape.segments[..] {
+            // All of the file stands in a row in the tar, which is hashed anyway.
+            [one] if one.offset == 0 && one.len == shape.size => {
+                file.tar.hash.begin_part();
+                self.contents.put_hashed(shape.size, &mut file)
+            }
+            _ => self.contents.put(shape.size, &mut file),
+        };
         let (at, stored, fault) = (file.at, file.stored, file.fault);
+        self.tar.hash.end_part();
         // What broke here is the cause, whatever the sink made of it.
         if let Some(fault) = fault {
             return Err(match fault {
@@ -155,13 +176,14 @@ fn broken(err: io::Error) -> Error {
     from_stream("layer", err)
 }
 
-/// Like `BufReader`, but counts, and lets long reads pass by its buffer.
+/// Like `BufReader`, but counts and hashes what leaves it, and lets long reads pass by its buffer.
 struct Buffered<'a> {
     from: &'a mut dyn Read,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     at: u64,
+    hash: Nested,
 }
 
 impl Buffered<'_> {
@@ -192,6 +214,7 @@ impl Read for Buffered<'_> {
         } else {
             read_some(self.from, into)?
         };
+        self.hash.update(&into[..len]);
         self.at += len as u64;
         Ok(len)
     }
@@ -251,6 +274,12 @@ impl Read for File<'_, '_> {
             return Ok(len);
         }
         Ok(self.zeros(self.shape.size, into))
+    }
+}
+
+impl HashedRead for File<'_, '_> {
+    fn id(&mut self) -> ContentId {
+        self.tar.hash.end_part().expect("asked once, of a file that stands in a row")
     }
 }
 

@@ -358,7 +358,7 @@ fn what_is_no_image_is_said_so() {
     check("zeros", &[0; 4096], "is nothing that imgit knows");
     check("empty", b"", "is empty");
     check("xz", b"\xfd7zXZ\0\0\0", "compressed by xz");
-    check("gzip", b"\x1f\x8b\x08 broken", "cannot read");
+    check("gzip", b"\x1f\x8b\x08 broken", "ends too early");
     let none = story(&reads_all("docker-achive:x.tar").unwrap_err());
     assert!(none.contains("docker-achive:x.tar not found"), "{none}");
     assert!(reads_all("dir:/nonexistent").is_err());

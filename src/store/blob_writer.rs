@@ -1,4 +1,4 @@
-//! Keeping compressed layers and other blobs as they come, in a pack of their own: they do not
+//! Keeping compressed layers and other blobs as they come, in packs of their own: they do not
 //! compress again, and `repack` will want to drop them by the pack.
 
 use crate::error::Error;
@@ -18,9 +18,10 @@ pub type SharedBlobs = Arc<Mutex<Blobs>>;
 
 #[derive(Debug, Default)]
 pub struct Blobs {
-    pack: Option<PackWriter>,
-    /// One blob is being written: its frames must stand in a row.
-    busy: bool,
+    /// Packs that no blob is being written to. A blob's frames stand in a row, so there are as many
+    /// packs as there were ever blobs being written at once.
+    idle: Vec<PackWriter>,
+    writing: usize,
     added: HashSet<ContentId>,
     stats: BlobStats,
 }
@@ -32,15 +33,13 @@ pub struct BlobStats {
 }
 
 impl Blobs {
-    /// Ends the pack; a blob that was not finished is not in it.
-    pub fn finish(&mut self) -> Result<Option<(FinishedPack, BlobStats)>> {
-        if self.busy {
+    /// Ends the packs; a blob that was not finished is in none.
+    pub fn finish(&mut self) -> Result<(Vec<FinishedPack>, BlobStats)> {
+        if self.writing > 0 {
             return Err(Error::Usage("a blob is still being written".to_owned()));
         }
-        match self.pack.take() {
-            Some(pack) if !pack.is_empty() => Ok(Some((pack.finish()?, self.stats))),
-            _ => Ok(None),
-        }
+        let packs = self.idle.drain(..).filter(|pack| !pack.is_empty());
+        Ok((packs.map(PackWriter::finish).collect::<Result<_>>()?, self.stats))
     }
 }
 
@@ -49,42 +48,40 @@ impl Blobs {
 pub struct BlobWriter {
     store: Store,
     blobs: SharedBlobs,
-    /// Bytes of the blob being written; `None` between blobs.
-    len: Option<u64>,
+    now: Option<Begun>,
+}
+
+/// The blob being written, and the pack that is its own meanwhile.
+struct Begun {
+    pack: PackWriter,
+    len: u64,
 }
 
 impl BlobWriter {
     pub(super) fn new(store: Store, blobs: SharedBlobs) -> BlobWriter {
-        BlobWriter { store, blobs, len: None }
+        BlobWriter { store, blobs, now: None }
     }
 
     /// Appends to the blob, beginning one if none is begun.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut blobs = self.blobs.lock().expect("no holder panics");
-        begin(&self.store, &mut blobs, &mut self.len)?;
-        if let Some(pack) = &mut blobs.pack {
-            pack.write_run(bytes)?;
-        }
-        self.len = self.len.map(|len| len + bytes.len() as u64);
-        Ok(())
+        let begun = self.begun()?;
+        begun.len += bytes.len() as u64;
+        begun.pack.write_run(bytes)
     }
 
     /// Ends the blob. The caller has hashed it, and vouches for `id`; returns its size and
     /// whether it is new. A known one is taken back out of the pack.
     pub fn finish(&mut self, id: ContentId, sha1: Option<Sha1Id>) -> Result<(u64, bool)> {
         let known = self.store.known(&[id])?[0];
+        self.begun()?;
+        let Begun { mut pack, len } = self.now.take().expect("begun above");
         let mut blobs = self.blobs.lock().expect("no holder panics");
-        begin(&self.store, &mut blobs, &mut self.len)?;
-        let len = self.len.take().unwrap_or(0);
-        blobs.busy = false;
         let new = !known && blobs.added.insert(id);
-        if let Some(pack) = &mut blobs.pack {
-            if new {
-                pack.finish_run(id.0, sha1)?;
-            } else {
-                pack.abort_run()?;
-            }
-        }
+        let ended = if new { pack.finish_run(id.0, sha1) } else { pack.abort_run() };
+        // A pack that failed stays among the others, for the commit to fail on it.
+        blobs.idle.push(pack);
+        blobs.writing -= 1;
+        ended?;
         if new {
             blobs.stats.contents += 1;
             blobs.stats.bytes += len;
@@ -94,31 +91,27 @@ impl BlobWriter {
 
     /// Forgets the blob being written.
     pub fn abort(&mut self) -> Result<()> {
-        if self.len.take().is_none() {
-            return Ok(());
-        }
+        let Some(Begun { mut pack, .. }) = self.now.take() else { return Ok(()) };
+        let aborted = pack.abort_run();
         let mut blobs = self.blobs.lock().expect("no holder panics");
-        blobs.busy = false;
-        blobs.pack.as_mut().map_or(Ok(()), PackWriter::abort_run)
+        blobs.writing -= 1;
+        blobs.idle.push(pack);
+        aborted
     }
-}
 
-fn begin(store: &Store, blobs: &mut Blobs, len: &mut Option<u64>) -> Result<()> {
-    if len.is_some() {
-        return Ok(());
+    fn begun(&mut self) -> Result<&mut Begun> {
+        if self.now.is_none() {
+            let mut blobs = self.blobs.lock().expect("no holder panics");
+            let mut pack = match blobs.idle.pop() {
+                Some(pack) => pack,
+                None => PackWriter::create(&*self.store.inner().backend, Class::Blobs, None)?,
+            };
+            pack.begin_run(ObjectKind::Content);
+            blobs.writing += 1;
+            self.now = Some(Begun { pack, len: 0 });
+        }
+        Ok(self.now.as_mut().expect("begun above"))
     }
-    if blobs.busy {
-        return Err(Error::Usage("another blob is being written in this transaction".to_owned()));
-    }
-    if blobs.pack.is_none() {
-        blobs.pack = Some(PackWriter::create(&*store.inner().backend, Class::Blobs, None)?);
-    }
-    blobs.busy = true;
-    *len = Some(0);
-    if let Some(pack) = &mut blobs.pack {
-        pack.begin_run(ObjectKind::Content);
-    }
-    Ok(())
 }
 
 impl Drop for BlobWriter {

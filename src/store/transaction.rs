@@ -4,6 +4,7 @@
 //! already is asked later, for many at a time, so that no index is open while anything is read.
 
 use crate::content::ContentSink;
+use crate::content::HashedRead;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
@@ -161,7 +162,7 @@ impl Transaction {
     }
 
     /// A writer for blobs to be kept as they are, for another thread; they become visible with
-    /// this transaction. One blob at a time, whatever the number of writers.
+    /// this transaction.
     pub fn blob_writer(&self) -> BlobWriter {
         BlobWriter::new(self.store.clone(), Arc::clone(&self.blobs))
     }
@@ -187,12 +188,9 @@ impl Transaction {
         self.flush()?;
         self.write_manifests()?;
         crate::progress::check(progress)?;
-        let blobs = self.blobs.lock().expect("no holder panics").finish()?;
-        if let Some((_, stats)) = &blobs {
-            self.done.new_contents += stats.contents;
-            self.done.new_content_bytes += stats.bytes;
-        }
-        let companions: Vec<FinishedPack> = blobs.into_iter().map(|(pack, _)| pack).collect();
+        let (companions, stats) = self.blobs.lock().expect("no holder panics").finish()?;
+        self.done.new_contents += stats.contents;
+        self.done.new_content_bytes += stats.bytes;
         let nothing = self.pack.as_ref().is_none_or(PackWriter::is_empty) && companions.is_empty();
         if nothing && self.records.is_empty() && self.moves.is_empty() {
             return Ok(self.done);
@@ -280,18 +278,17 @@ impl Transaction {
     }
 
     /// A content too large to hold: written at once, taken back if it was there.
-    fn put_large(&mut self, size: u64, from: &mut dyn Read) -> Result<ContentId> {
+    fn put_large(&mut self, size: u64, from: &mut dyn HashedRead) -> Result<ContentId> {
         self.flush()?;
         let pack = pack(&self.store, &mut self.pack)?;
         pack.begin_run(ObjectKind::Content);
-        let (mut sha256, mut sha1) = (sha2::Sha256::new(), sha1::Sha1::new());
+        let mut sha1 = sha1::Sha1::new();
         let mut buffer = vec![0; STREAM_BYTES];
         stream(size, from, &mut buffer, &mut |bytes| {
-            sha256.update(bytes);
             sha1.update(bytes);
             pack.write_run(bytes)
         })?;
-        let id = ContentId(sha256.finalize().into());
+        let id = from.id();
         if !self.seen.insert(id) || self.store.known(&[id])?[0] {
             pack.abort_run()?;
             self.done.known_contents += 1;
@@ -307,12 +304,16 @@ impl Transaction {
 
 impl ContentSink for Transaction {
     fn put(&mut self, size: u64, from: &mut dyn Read) -> Result<ContentId> {
+        self.put_hashed(size, &mut Hashing { from, hash: sha2::Sha256::new() })
+    }
+
+    fn put_hashed(&mut self, size: u64, from: &mut dyn HashedRead) -> Result<ContentId> {
         if size > BUFFERED_BYTES_MAX {
             return self.put_large(size, from);
         }
         let bytes = self.pending.room(size as usize);
         from.read_exact(bytes).map_err(|err| short(size, err))?;
-        let id = ContentId(sha2::Sha256::digest(&*bytes).into());
+        let id = from.id();
         if !self.seen.insert(id) {
             self.done.known_contents += 1;
             self.done.known_content_bytes += size;
@@ -323,6 +324,26 @@ impl ContentSink for Transaction {
             self.flush()?;
         }
         Ok(id)
+    }
+}
+
+/// A stream that nobody has hashed yet.
+struct Hashing<'a> {
+    from: &'a mut dyn Read,
+    hash: sha2::Sha256,
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let len = self.from.read(into)?;
+        self.hash.update(&into[..len.min(into.len())]);
+        Ok(len)
+    }
+}
+
+impl HashedRead for Hashing<'_> {
+    fn id(&mut self) -> ContentId {
+        ContentId(self.hash.finalize_reset().into())
     }
 }
 

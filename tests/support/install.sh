@@ -1,14 +1,14 @@
 #!/bin/sh
 # Installs, by apt and quietly, the tools that imgit is tested against.
 #
-#   tests/support/install.sh [test|testdata|bench|fuzz]...     default: test
+#   tests/support/install.sh [build|test|testdata|bench|fuzz]...     default: test
 #
 # Asks dpkg first and does nothing, in milliseconds, when all is there. Made for Debian 12; elsewhere
 # it says what is missing and leaves the installing to you. Needs root (or sudo) only to install.
 set -eu
 
-# A C compiler and linker for the crates that bring C (zstd); a fresh Rust machine may have none.
-build="gcc libc6-dev make pkg-config"
+# A C compiler and linker for the crates that bring C (zstd, zlib-ng); a fresh Rust machine may have none.
+build="gcc libc6-dev make cmake pkg-config"
 # The engines whose reading of an image is the truth, and the tools that make odd files.
 test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq"
 # What made the fixtures in testdata/.
@@ -21,11 +21,12 @@ fuzz="$build g++"
 wanted=
 for list in "${@:-test}"; do
     case $list in
+        build) wanted="$wanted $build" ;;
         test) wanted="$wanted $test" ;;
         testdata) wanted="$wanted $testdata" ;;
         bench) wanted="$wanted $bench" ;;
         fuzz) wanted="$wanted $fuzz" ;;
-        *) echo "install.sh: no list named $list (test, testdata, bench, fuzz)" >&2; exit 2 ;;
+        *) echo "install.sh: no list named $list (build, test, testdata, bench, fuzz)" >&2; exit 2 ;;
     esac
 done
 
