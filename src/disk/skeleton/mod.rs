@@ -22,6 +22,8 @@ pub mod stored;
 mod verify;
 mod write;
 
+#[cfg(test)]
+mod measure;
 pub mod testing;
 #[cfg(test)]
 mod tests;
