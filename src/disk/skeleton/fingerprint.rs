@@ -1,6 +1,6 @@
 //! Fingerprints: a short hash of every block of every content, made while contents are put.
 //!
-//! About 3.5 MB for each GB of content. Beyond [`STRIDES`] not every block is kept any more, so
+//! About 3.5 MB for each GB of content. Beyond `STRIDES` not every block is kept any more, so
 //! that memory is bounded whatever the size of a disk; a run is then found by its samples, and the
 //! comparison with the bytes decides what lies between them.
 
@@ -15,7 +15,7 @@ use std::io::Read;
 
 /// Up to so many rows, one block in so many is kept: 24 GiB of contents block by block, 64 GiB more
 /// by every eighth, and so on. A row costs 14 bytes.
-const STRIDES: [(usize, u32); 4] = [(6 << 20, 1), (8 << 20, 8), (10 << 20, 64), (16 << 20, 512)];
+const STRIDES: &[(usize, u32)] = &[(6 << 20, 1), (8 << 20, 8), (10 << 20, 64), (16 << 20, 512)];
 
 /// A hole of so many blocks ends a piece: it costs no rows.
 const HOLE_BLOCKS: u64 = 16;
@@ -35,6 +35,7 @@ pub type Hash = fn(&[u8]) -> u64;
 #[derive(Debug)]
 pub struct Fingerprints {
     hash: Hash,
+    strides: &'static [(usize, u32)],
     rows: Rows,
     contents: Vec<Known>,
     numbers: HashMap<ContentId, u32>,
@@ -72,7 +73,13 @@ impl Default for Fingerprints {
 
 impl Fingerprints {
     pub fn new(hash: Hash) -> Fingerprints {
-        Fingerprints { hash, rows: Rows::default(), contents: Vec::new(), numbers: HashMap::new() }
+        Fingerprints::sampled(hash, STRIDES)
+    }
+
+    /// `strides` in the place of [`STRIDES`].
+    pub(super) fn sampled(hash: Hash, strides: &'static [(usize, u32)]) -> Fingerprints {
+        let (rows, contents, numbers) = Default::default();
+        Fingerprints { hash, strides, rows, contents, numbers }
     }
 
     /// Takes fingerprints of what is read through it; [`Tee::keep`] when the content has its id.
@@ -184,7 +191,8 @@ impl Tee<'_> {
         let number = self.blocks;
         self.blocks += 1;
         let rows = &mut self.to.rows;
-        let Some((_, stride)) = STRIDES.iter().find(|(rows_max, _)| rows.prints.len() < *rows_max) else {
+        let Some((_, stride)) = self.to.strides.iter().find(|(rows_max, _)| rows.prints.len() < *rows_max)
+        else {
             return;
         };
         if !number.is_multiple_of(u64::from(*stride)) {

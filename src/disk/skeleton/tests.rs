@@ -154,6 +154,26 @@ fn crowded_slots_and_equal_blocks_stay_cheap() {
 }
 
 #[test]
+fn a_run_is_found_by_its_samples() {
+    let mut files = vec![noise(1, 90 * BLOCK), noise(2, 300 * BLOCK + 7), noise(3, 500 * BLOCK)];
+    // A hole in a file is a hole on the disk.
+    files[2][100 * BLOCK..180 * BLOCK].fill(0);
+    let sampled = |parts: &[(usize, &[u8])]| {
+        let mut memory = Memory::default();
+        let prints = Fingerprints::sampled(xxhash_rust::xxh3::xxh3_64, &[(20, 1), (40, 8), (9999, 64)]);
+        let table = put_all(&mut memory, prints, &files);
+        assert!(table.footprint() < 20 * 1024, "{}", table.footprint());
+        round_trip(&disk(1200 * BLOCK, parts), &[], &table, &[], memory).written
+    };
+    let whole: [(usize, &[u8]); 3] = [(BLOCK, &files[0]), (100 * BLOCK, &files[1]), (600 * BLOCK, &files[2])];
+    let written = sampled(&whole);
+    assert_eq!(written.residue_bytes, 0, "{written:?}");
+    // A part that begins and ends between two samples.
+    let written = sampled(&[(BLOCK, &files[2][200 * BLOCK..290 * BLOCK])]);
+    assert_eq!((written.residue_bytes, written.content_bytes), (0, 90 * BLOCK as u64), "{written:?}");
+}
+
+#[test]
 fn hints_are_verified_unless_trusted_and_nonsense_is_refused() {
     let files = [noise(1, 3 * BLOCK + 10), noise(2, 200)];
     // Blocks of 1 KiB: nothing of it is on the grid of 4 KiB.
