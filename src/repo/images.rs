@@ -3,12 +3,12 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::id::DiffId;
-use crate::layer::rebuild;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::media_type::MediaType;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
+use crate::repo::recipes;
 use crate::store::BlobRow;
 use crate::store::BlobSource;
 use crate::store::Store;
@@ -74,7 +74,7 @@ pub(super) fn open_row(store: &Store, row: &BlobRow) -> Result<Box<dyn Read + Se
             let locate = || store.locate(&[id])?.pop().flatten().ok_or_else(absent);
             Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, row.size))?))
         }
-        BlobSource::Recipe(diff_id) => open_layer(store, &diff_id),
+        BlobSource::Recipe(diff_id) => open_rebuilt(store, &diff_id),
     }
 }
 
@@ -87,16 +87,16 @@ fn open_located<L, R>(locate: impl Fn() -> Result<L>, open: impl Fn(&L) -> Resul
     }
 }
 
-/// Rebuilds a layer's tar on a thread of its own, so that reading it and making it overlap.
-pub(super) fn open_layer(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
-    let mut recipe = open_recipe(store, diff_id)?;
+/// Rebuilds a layer's tar or a disk on a thread of its own, so that reading it and making it overlap.
+fn open_rebuilt(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+    let recipe = open_recipe(store, diff_id)?;
     let store = store.clone();
     let (to_reader, chunks) = crossbeam_channel::bounded::<io::Result<Vec<u8>>>(CHUNKS_MAX);
     let work = move || {
         let contents = store.contents();
         let mut out = BufWriter::with_capacity(CHUNK_BYTES, ToReader(to_reader.clone()));
-        let rebuilt = rebuild::rebuild(&mut recipe, &contents, &mut out).map_err(io::Error::from);
-        if let Err(err) = rebuilt.and_then(|_| out.flush()) {
+        let rebuilt = recipes::rebuild(recipe, &contents, &mut out).map_err(io::Error::from);
+        if let Err(err) = rebuilt.and_then(|()| out.flush()) {
             let _ = to_reader.send(Err(err));
         }
     };

@@ -6,6 +6,7 @@
 pub mod image;
 mod images;
 mod nodes;
+mod recipes;
 mod refs;
 mod version;
 
@@ -22,6 +23,7 @@ use crate::history::History;
 use crate::history::commit::Commit;
 use crate::id::ChainId;
 use crate::id::CommitId;
+use crate::id::ContentId;
 use crate::id::DiffId;
 use crate::id::TreeId;
 use crate::oci::digest::Digest;
@@ -144,7 +146,12 @@ impl Repo {
         Images::new(self.store.clone())
     }
 
-    /// The recipe of a layer, as a stream.
+    /// Calls `each` with every content that the recipe of a layer or disk needs.
+    pub fn recipe_contents(&self, id: &DiffId, each: &mut dyn FnMut(ContentId) -> Result<()>) -> Result<()> {
+        recipes::contents(self.open_recipe(id)?, &self.contents(), each)
+    }
+
+    /// The recipe of a layer or disk, as a stream.
     pub fn open_recipe(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
         images::open_recipe(&self.store, diff_id)
     }

@@ -44,6 +44,7 @@ pub use sweep::SweepOptions;
 pub use sweep::Swept;
 pub use transaction::Committed;
 pub use transaction::RefMove;
+pub use transaction::StagedContents;
 pub use transaction::Transaction;
 pub use verify::Verified;
 pub use verify::VerifyOptions;

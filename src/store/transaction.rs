@@ -5,6 +5,7 @@
 
 use crate::content::ContentSink;
 use crate::content::HashedRead;
+use crate::content::ContentSource;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
@@ -17,6 +18,7 @@ use crate::id::PackId;
 use crate::id::Sha1Id;
 use crate::id::TreeId;
 use crate::progress::Progress;
+use crate::store::Contents;
 use crate::store::Store;
 use crate::store::backend::Held;
 use crate::store::backend::LockMode;
@@ -25,6 +27,7 @@ use crate::store::blob_writer::SharedBlobs;
 use crate::store::lock;
 use crate::store::pack::Class;
 use crate::store::pack::ObjectKind;
+use crate::store::pack::draft::DraftPack;
 use crate::store::pack::journal::BlobRow;
 use crate::store::pack::journal::Move;
 use crate::store::pack::journal::Record;
@@ -180,6 +183,16 @@ impl Transaction {
     /// Nodes of this transaction, then those of a snapshot.
     pub fn nodes<'a>(&'a self, snapshot: &'a Snapshot) -> impl NodeSource + 'a {
         Both { transaction: self, snapshot }
+    }
+
+    /// The contents put so far, and those of the store, to be read before the commit. Kept blobs of
+    /// this transaction are not among them.
+    ///
+    /// Those that wait are packed first, so this is for many reads at a time.
+    pub fn contents(&mut self) -> Result<StagedContents<'_>> {
+        self.flush()?;
+        let draft = self.pack.as_mut().map(PackWriter::read_back).transpose()?;
+        Ok(StagedContents { draft, stored: self.store.contents() })
     }
 
     /// Makes all of it durable and visible. The order of writes, and what a power cut leaves at
@@ -363,6 +376,29 @@ impl NodeSource for Transaction {
             Some(bytes) => Node::decode(bytes).map(Arc::new),
             None => self.store.snapshot()?.node(id),
         }
+    }
+}
+
+/// What a transaction can give back before it is committed. Many threads may read at once.
+#[derive(Debug)]
+pub struct StagedContents<'a> {
+    draft: Option<DraftPack<'a>>,
+    stored: Contents,
+}
+
+impl ContentSource for StagedContents<'_> {
+    fn open(&self, id: &ContentId, offset: u64, len: u64) -> Result<Box<dyn Read + '_>> {
+        let draft = self.draft.as_ref();
+        match draft.and_then(|draft| Some((draft, draft.find(id)?))) {
+            Some((draft, row)) => Ok(Box::new(draft.open(row, offset, len)?)),
+            None => self.stored.open(id, offset, len),
+        }
+    }
+
+    fn will_open(&self, ids: &[ContentId]) -> Result<()> {
+        let in_draft = |id: &ContentId| self.draft.as_ref().is_some_and(|draft| draft.find(id).is_some());
+        let stored: Vec<ContentId> = ids.iter().copied().filter(|id| !in_draft(id)).collect();
+        if stored.is_empty() { Ok(()) } else { self.stored.will_open(&stored) }
     }
 }
 

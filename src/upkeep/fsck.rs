@@ -84,7 +84,7 @@ fn histories(
     for ids in contents.chunks(1_024) {
         for (id, place) in ids.iter().zip(repo.store().locate(ids)?) {
             if place.is_none() {
-                report.problems.push(format!("content {id}: a tree or layer names it, but no pack has it"));
+                report.problems.push(format!("content {id}: a tree or recipe names it, but no pack has it"));
             }
         }
     }

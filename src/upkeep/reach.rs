@@ -8,7 +8,6 @@ use crate::id::ContentId;
 use crate::id::DiffId;
 use crate::id::NodeId;
 use crate::id::TreeId;
-use crate::layer::recipe;
 use crate::oci::digest::Digest;
 use crate::oci::document;
 use crate::oci::document::Document;
@@ -169,14 +168,14 @@ impl Walk<'_> {
         }
     }
 
-    /// A layer's recipe and the contents it is made of. Its plain digest is a blob as well.
+    /// The recipe of a layer or disk and the contents it is made of. Its plain digest is a blob as well.
     fn layer(&mut self, diff_id: DiffId) -> Result<()> {
         if !self.reached.recipes.insert(diff_id) {
             return Ok(());
         }
         self.reached.blobs.insert(Digest::from(diff_id));
         let contents = &mut self.reached.contents;
-        recipe::contents(&mut self.repo.open_recipe(&diff_id)?, &mut |id| {
+        self.repo.recipe_contents(&diff_id, &mut |id| {
             contents.insert(id);
             Ok(())
         })

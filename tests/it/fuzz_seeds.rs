@@ -130,6 +130,7 @@ fn write_seeds() {
     put("compressed", "zstd-frames", &[skippable, zstd::encode_all(&b"one"[..], 1).unwrap()].concat());
     put("compressed", "plain", &text);
 
+    disks(&put);
     from_a_store(&put);
     for (name, text) in [
         ("image", "docker.io/library/debian:12"),
@@ -150,6 +151,44 @@ fn write_seeds() {
         ("glob", "/etc/ssl/**/*.[ch]{a,b}?"),
     ] {
         put("names", name, text.as_bytes());
+    }
+}
+
+/// Recipes of disks, with every kind of op.
+fn disks(put: &dyn Fn(&str, &str, &[u8])) {
+    use imgit::disk::skeleton::Fingerprints;
+    use imgit::disk::skeleton::Hint;
+    use imgit::disk::skeleton::testing::put_all;
+    use imgit::disk::skeleton::testing::round_trip;
+    use imgit::layer::testing::Memory;
+
+    let bytes = |seed: u64, len: u64| -> Vec<u8> {
+        (0..len)
+            .map(|at| (at + 1).wrapping_mul(seed.wrapping_mul(6_364_136_223_846_793_005)).to_be_bytes()[0])
+            .collect()
+    };
+    let files = [bytes(3, 20_000), bytes(5, 300), bytes(7, 9_000)];
+    let part = |number: usize, from: usize| files[number][from..].to_vec();
+    let fill = |mut bytes: Vec<u8>| {
+        bytes.resize(bytes.len().next_multiple_of(4096), 0);
+        bytes
+    };
+    let whole =
+        [fill(part(1, 0)), fill(part(0, 0)), vec![0; 50_000], fill(part(2, 0)), vec![1; 40_000]].concat();
+    let pieces = [part(0, 8192), vec![3; 700], part(0, 0), part(2, 4096), part(2, 0), part(0, 512)].concat();
+    for (name, disk, hints) in [
+        ("empty", Vec::new(), vec![]),
+        ("zeros", vec![0; 100_000], vec![]),
+        ("whole", whole, vec![]),
+        (
+            "pieces",
+            pieces,
+            vec![Hint { content: 0, file_offset: 8192, disk_offset: 0, len: 11_808, trusted: false }],
+        ),
+    ] {
+        let mut memory = Memory::default();
+        let table = put_all(&mut memory, Fingerprints::default(), &files);
+        put("skeleton", name, &round_trip(&disk, &[], &table, &hints, memory).recipe);
     }
 }
 

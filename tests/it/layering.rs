@@ -27,12 +27,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),
-    ("repo", &["fs", "history", "layer", "oci", "store", "tree"]),
+    ("repo", &["disk", "fs", "history", "layer", "oci", "store", "tree"]),
     // Deeds: synchronous, silent, progress last. None knows another.
     ("import", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("export", &["fs", "history", "oci", "repo", "tree"]),
     ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
-    ("upkeep", &["history", "layer", "oci", "repo", "store", "tree"]),
+    ("upkeep", &["history", "oci", "repo", "store", "tree"]),
     // The face.
     ("cli", &["export", "fs", "history", "import", "inspect", "oci", "repo", "store", "tree", "upkeep"]),
     ("lib", &[]),

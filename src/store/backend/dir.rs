@@ -67,6 +67,7 @@ impl Backend for DirBackend {
         let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
         let path = self.root.join(format!("tmp/{}-{number}-{name}", std::process::id()));
         let file = fs::OpenOptions::new()
+            .read(true)
             .write(true)
             .create_new(true)
             .mode(FILE_MODE)
@@ -197,6 +198,10 @@ impl Draft for DirDraft {
         (&self.file).seek(io::SeekFrom::Start(len)).map_err(Error::io("truncate", &self.path))?;
         self.len = len;
         Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(buffer, offset).map_err(Error::io("read", &self.path))
     }
 
     fn len(&self) -> u64 {

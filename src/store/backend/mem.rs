@@ -246,14 +246,15 @@ impl Object for MemObject {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let found = start.checked_add(buffer.len()).and_then(|end| self.bytes.get(start..end));
-        match found {
-            Some(bytes) => buffer.copy_from_slice(bytes),
-            None => return Err(Error::io("read", &self.name)(io::ErrorKind::UnexpectedEof.into())),
-        }
-        Ok(())
+        read_at(&self.bytes, offset, buffer).map_err(Error::io("read", &self.name))
     }
+}
+
+fn read_at(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let found = start.checked_add(buffer.len()).and_then(|end| bytes.get(start..end));
+    buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+    Ok(())
 }
 
 struct MemDraft {
@@ -280,6 +281,11 @@ impl Draft for MemDraft {
         self.backend.step("truncate", &self.name)?;
         self.file.lock().expect("no holder panics").bytes.truncate(len as usize);
         Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let file = self.file.lock().expect("no holder panics");
+        read_at(&file.bytes, offset, buffer).map_err(Error::io("read", &self.name))
     }
 
     fn len(&self) -> u64 {
@@ -392,11 +398,7 @@ impl redb::StorageBackend for MemIndex {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let file = self.file();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let found = start.checked_add(out.len()).and_then(|end| file.bytes.get(start..end));
-        out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+        read_at(&self.file().bytes, offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -53,6 +53,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
 pub trait Draft: Send + Debug {
     fn append(&mut self, bytes: &[u8]) -> Result<()>;
     fn truncate(&mut self, len: u64) -> Result<()>;
+    /// Fills all of `buffer` from `offset` on with what was appended, synced or not, or fails.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
     fn len(&self) -> u64;
     /// Makes every byte so far durable.
     fn sync(&mut self) -> Result<()>;

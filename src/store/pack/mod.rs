@@ -4,6 +4,7 @@
 //! import and may be dropped. Nothing here knows what a tree or a commit means. Bytes:
 //! `FORMAT.md`.
 
+pub mod draft;
 pub mod footer;
 pub mod frame;
 pub mod journal;

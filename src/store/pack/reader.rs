@@ -120,7 +120,7 @@ impl PackReader {
 }
 
 /// Finds a kept value and makes it the newest.
-fn recall<K: PartialEq, V: Clone>(kept: &Mutex<VecDeque<(K, V)>>, key: &K) -> Option<V> {
+pub(super) fn recall<K: PartialEq, V: Clone>(kept: &Mutex<VecDeque<(K, V)>>, key: &K) -> Option<V> {
     let mut kept = kept.lock().expect("no holder panics");
     let at = kept.iter().rposition(|(known, _)| known == key)?;
     let entry = kept.remove(at)?;
@@ -129,7 +129,7 @@ fn recall<K: PartialEq, V: Clone>(kept: &Mutex<VecDeque<(K, V)>>, key: &K) -> Op
     Some(value)
 }
 
-fn keep<K, V>(kept: &Mutex<VecDeque<(K, V)>>, key: K, value: V, most: usize) {
+pub(super) fn keep<K, V>(kept: &Mutex<VecDeque<(K, V)>>, key: K, value: V, most: usize) {
     let mut kept = kept.lock().expect("no holder panics");
     if kept.len() >= most {
         kept.pop_front();

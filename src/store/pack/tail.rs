@@ -116,6 +116,20 @@ impl Tail {
         self.moved.notify_all();
     }
 
+    /// Where every frame begins and its row; all must have been appended.
+    pub fn frames(&self, header_bytes: u64) -> Vec<(u64, FrameRow)> {
+        let mut at = header_bytes;
+        let placed = |row: &FrameRow| {
+            at += frame_bytes(row);
+            (at - frame_bytes(row), *row)
+        };
+        self.state().frames.iter().map(placed).collect()
+    }
+
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.state().draft.as_ref().ok_or_else(failed_before)?.read_at(offset, buffer)
+    }
+
     /// Takes back all frames from `number` on; none may be on its way.
     pub fn truncate(&self, number: u32, header_bytes: u64) -> Result<()> {
         let mut state = self.state();

@@ -12,6 +12,7 @@ use crate::store::pack::Class;
 use crate::store::pack::ObjectKind;
 use crate::store::pack::ObjectRow;
 use crate::store::pack::PACK_HEADER_BYTES;
+use crate::store::pack::draft::DraftPack;
 use crate::store::pack::footer::Footer;
 use crate::store::pack::footer::FrameRow;
 use crate::store::pack::frame::FrameEncoder;
@@ -162,6 +163,12 @@ impl PackWriter {
             self.issued = run.first;
         }
         Ok(())
+    }
+
+    /// The contents that were added so far, to be read before the pack is finished.
+    pub fn read_back(&mut self) -> Result<DraftPack<'_>> {
+        self.tail.wait_for(self.issued)?;
+        Ok(DraftPack::new(&self.tail, &self.objects, &self.contents.rows, &self.contents.bytes))
     }
 
     /// Appends all that is still gathered and makes it durable. The footer is still missing.

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod measure;
 mod sharing;
+mod staged;
 mod whole;
 
 use crate::attr::Attr;

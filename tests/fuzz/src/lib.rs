@@ -3,6 +3,7 @@
 //! libFuzzer calls them through `src/bin`, and `tests/it/fuzz_seeds.rs` calls them with the seeds and
 //! with mutations of them, on any machine.
 
+use imgit::disk;
 use imgit::fs::File;
 use imgit::fs::SharedFile;
 use imgit::history::Commit;
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("archive", archive),
     ("names", names),
     ("pack", pack),
+    ("skeleton", skeleton),
 ];
 
 /// A layer's tar: taken apart and rebuilt it is the same, or it is refused.
@@ -54,6 +56,11 @@ pub fn tar(bytes: &[u8]) {
 /// A stored recipe, as a damaged store could hold one.
 pub fn recipe(bytes: &[u8]) {
     layer::testing::any_recipe(bytes);
+}
+
+/// A disk's stored recipe.
+pub fn skeleton(bytes: &[u8]) {
+    disk::skeleton::testing::any_recipe(bytes);
 }
 
 /// Two layers, the length of the first in two bytes before it: flattened they are a sound tree.
