@@ -10,3 +10,4 @@
 
 pub mod bytes;
 pub mod files;
+pub mod native;
