@@ -13,6 +13,7 @@ mod dir;
 mod features;
 mod groups;
 mod inode;
+mod journal;
 mod map;
 mod superblock;
 mod walk;
@@ -24,6 +25,7 @@ use crate::disk::native::Facts;
 use crate::disk::native::NativeFs;
 use crate::disk::native::cache::Cache;
 use crate::disk::native::ext::inode::Inode;
+use crate::disk::native::ext::journal::Replayed;
 use crate::disk::native::ext::superblock::Superblock;
 use crate::disk::native::ext::walk::Walk;
 use crate::error::Error;
@@ -36,6 +38,8 @@ use std::sync::Arc;
 pub struct Ext {
     /// As it is once its journal has been replayed.
     disk: Arc<dyn ReadAt>,
+    /// The same, where there was something to replay.
+    replayed: Option<Arc<Replayed>>,
     superblock: Superblock,
     /// Offset on the device of each group's inodes.
     inode_tables: Vec<u64>,
@@ -45,12 +49,15 @@ pub struct Ext {
 pub fn open(disk: Arc<dyn ReadAt>) -> Result<Option<Ext>> {
     let Some(superblock) = Superblock::read(&*disk)? else { return Ok(None) };
     let inode_tables = groups::inode_tables(&mut Cache::new(&*disk), &superblock)?;
-    let ext = Ext { disk, superblock, inode_tables };
-    if ext.superblock.features.has_incompat(features::INCOMPAT_RECOVER) {
-        let problem = "was not cleanly unmounted, and its journal is not replayed yet";
-        return Err(Error::invalid(format!("{} file system", ext.kind()), problem));
-    }
-    Ok(Some(ext))
+    let ext = Ext { disk, replayed: None, superblock, inode_tables };
+    let Some(replayed) = journal::replayed(&ext)? else { return Ok(Some(ext)) };
+    let replayed = Arc::new(replayed);
+    // The journal may hold a newer copy of each of them.
+    let superblock = Superblock::read(&*replayed)?
+        .ok_or_else(|| Error::invalid("journal", "replaces the superblock by something else"))?;
+    let inode_tables = groups::inode_tables(&mut Cache::new(&*replayed), &superblock)?;
+    let disk: Arc<dyn ReadAt> = Arc::clone(&replayed) as Arc<dyn ReadAt>;
+    Ok(Some(Ext { disk, replayed: Some(replayed), superblock, inode_tables }))
 }
 
 impl Ext {

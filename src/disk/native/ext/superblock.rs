@@ -45,6 +45,8 @@ pub struct Superblock {
     pub label: [u8; 16],
     /// Every checksum but the superblock's own begins with it.
     pub seed: u32,
+    /// 0 without a journal, or with one on another device.
+    pub journal_inode: u32,
     /// Files made by the Hurd keep other things in some fields.
     pub is_hurd: bool,
 }
@@ -163,6 +165,7 @@ impl Superblock {
             } else {
                 checksum::crc32c(!0, &uuid)
             },
+            journal_inode: word(224),
             is_hurd: word(72) == 1,
         })
     }

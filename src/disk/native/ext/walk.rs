@@ -268,6 +268,8 @@ impl<'a> Walk<'a> {
             self.sink.put(path, attr, Found::File(found))?;
         } else {
             self.map(inode).doing(|| format!("cannot read {path}"))?;
+            let placed = self.ext.replayed.as_ref().map(|replayed| replayed.place(&self.extents));
+            let extents = placed.as_deref().unwrap_or(&self.extents);
             let mut reader = FileReader {
                 disk: &*self.ext.disk,
                 progress: self.progress,
@@ -277,7 +279,7 @@ impl<'a> Walk<'a> {
                 ahead_end,
                 at: 0,
             };
-            let found = FileBytes { size, extents: &self.extents, from: &mut reader };
+            let found = FileBytes { size, extents, from: &mut reader };
             self.sink.put(path, attr, Found::File(found))?;
         }
         self.progress.advance(size);
