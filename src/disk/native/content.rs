@@ -7,7 +7,7 @@ use std::io;
 use std::io::Read;
 
 /// What is asked of the disk at once where the reader of a file asks for less.
-pub const AHEAD_BYTES: u64 = 1 << 20;
+const AHEAD_BYTES: u64 = 1 << 20;
 /// A reader that asks for as much gets it straight into its own buffer.
 const DIRECT_BYTES: usize = 256 << 10;
 
@@ -90,6 +90,27 @@ impl FileReader<'_> {
     }
 }
 
+/// Bytes between two files that are read rather than skipped.
+const GAP_BYTES: u64 = 32 << 10;
+
+/// For files in the order of the disk, each with its offset and size: up to where reading ahead pays,
+/// since the next file lies there.
+pub fn ahead_ends(files: impl DoubleEndedIterator<Item = (u64, u64)>) -> Vec<u64> {
+    let mut ends = Vec::new();
+    let mut next: Option<(u64, u64)> = None;
+    for (offset, size) in files.rev() {
+        let end = offset.saturating_add(size.min(AHEAD_BYTES));
+        let end = match next {
+            Some((start, further)) if start.saturating_sub(end) <= GAP_BYTES => further.max(end),
+            _ => end,
+        };
+        next = Some((offset, end));
+        ends.push(end);
+    }
+    ends.reverse();
+    ends
+}
+
 /// Appends a run to a file's, or makes the last one longer where it goes on.
 pub fn push(extents: &mut Vec<Extent>, next: Extent) {
     if let Some(last) = extents.last_mut()
@@ -148,6 +169,12 @@ mod tests {
         for step in [1_000, 65_536, 300_000, 2_000_000] {
             assert!(read(&disk, &mut ahead, step) == expected, "by {step} bytes");
         }
+    }
+
+    #[test]
+    fn reading_ahead_ends_at_a_gap() {
+        let files = [(0, 10), (4_096, 10), (8_192, 50_000), (200_000, 5)];
+        assert_eq!(ahead_ends(files.into_iter()), [58_192, 58_192, 58_192, 200_005]);
     }
 
     #[test]

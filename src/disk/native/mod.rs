@@ -10,6 +10,7 @@
 mod cache;
 mod content;
 mod ext;
+mod fat;
 mod field;
 #[cfg(test)]
 mod tests;
@@ -52,7 +53,10 @@ pub struct Facts {
 /// Recognises the file system on a device: `None` where it is none of ours, an error where it is
 /// but is damaged or has a feature that is refused.
 pub fn open(device: Arc<dyn ReadAt>) -> Result<Option<Box<dyn NativeFs>>> {
-    if let Some(found) = ext::open(device)? {
+    if let Some(found) = ext::open(Arc::clone(&device))? {
+        return Ok(Some(Box::new(found)));
+    }
+    if let Some(found) = fat::open(device)? {
         return Ok(Some(Box::new(found)));
     }
     Ok(None)

@@ -11,9 +11,9 @@ use crate::disk::files::FileBytes;
 use crate::disk::files::FileSink;
 use crate::disk::files::Found;
 use crate::disk::native::cache::Cache;
-use crate::disk::native::content::AHEAD_BYTES;
 use crate::disk::native::content::Ahead;
 use crate::disk::native::content::FileReader;
+use crate::disk::native::content::ahead_ends;
 use crate::disk::native::ext::Ext;
 use crate::disk::native::ext::acl;
 use crate::disk::native::ext::checksum;
@@ -42,8 +42,6 @@ use std::collections::HashSet;
 
 /// Inodes that are held at once: large enough to sort their files, small beside anything else.
 const BATCH: usize = 512;
-/// Bytes between two files that are read rather than skipped.
-const GAP_BYTES: u64 = 32 << 10;
 /// Linux takes no value larger than 64 KiB, nor shows names of more than that.
 const XATTR_BYTES_MAX: usize = 64 << 10;
 /// All attributes of one inode.
@@ -237,18 +235,8 @@ impl<'a> Walk<'a> {
     fn files(&mut self, found: &mut Vec<(u64, TreePath, Inode)>) -> Result<()> {
         // Two names of one inode keep the order of the names.
         found.sort_by_key(|(offset, ..)| *offset);
-        let mut ahead_ends = Vec::with_capacity(found.len());
-        let mut next: Option<(u64, u64)> = None;
-        for (offset, _, inode) in found.iter().rev() {
-            let end = offset.saturating_add(inode.size.min(AHEAD_BYTES));
-            let end = match next {
-                Some((start, further)) if start.saturating_sub(end) <= GAP_BYTES => further.max(end),
-                _ => end,
-            };
-            next = Some((*offset, end));
-            ahead_ends.push(end);
-        }
-        for ((_, path, inode), ahead_end) in found.drain(..).zip(ahead_ends.into_iter().rev()) {
+        let ahead_ends = ahead_ends(found.iter().map(|(offset, _, inode)| (*offset, inode.size)));
+        for ((_, path, inode), ahead_end) in found.drain(..).zip(ahead_ends) {
             if self.has_first_name(inode.number) {
                 self.more_names(path, inode.number)?;
                 continue;

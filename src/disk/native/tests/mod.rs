@@ -2,6 +2,7 @@
 //! Linux has for it, and compares every entry, attribute and byte.
 
 mod ext;
+mod fat;
 mod listing;
 
 use crate::disk::native;
