@@ -6,6 +6,7 @@ use super::listing::Lines;
 use super::native_lines;
 use super::open;
 use super::run;
+use super::temp_dir;
 use crate::attr::Time;
 use std::fs;
 use std::path::Path;
@@ -23,7 +24,7 @@ const MTIME_SECS: u64 = 1_700_000_002;
 
 impl World {
     fn new(options: &[&str], kib: u32) -> World {
-        let folder = crate::fs::temp_dir().unwrap();
+        let folder = temp_dir();
         let source = folder.path().join("source");
         plant(&source);
         let world = World { expected: expected(&source), folder };
@@ -110,7 +111,7 @@ fn each_width_reads_as_it_was_written() {
 /// The number of clusters would make it FAT12; Linux goes by the fields (and mtools cannot write it).
 #[test]
 fn few_clusters_may_still_be_fat32() {
-    let folder = crate::fs::temp_dir().unwrap();
+    let folder = temp_dir();
     let image = folder.path().join("image");
     run("mkfs.vfat", &["-C", "-F", "32", "-s", "8", &image.display().to_string(), "10000"]);
     let root = Line { mode: 0o755, ..listing::of_folder(folder.path())["."].clone() };

@@ -38,7 +38,7 @@ pub struct Line {
 }
 
 impl Line {
-    fn new(what: String, attr: &Attr) -> Line {
+    pub fn new(what: String, attr: &Attr) -> Line {
         let mut xattrs = Vec::new();
         for (name, value) in attr.xattrs.iter() {
             let mut line = format!("{}=", crate::path::shown(name));
@@ -157,13 +157,18 @@ fn check_extents(bytes: &[u8], extents: &[Extent], image: &str) {
     let image = crate::fs::File::open(image).unwrap();
     let mut at = 0;
     for extent in extents {
-        assert!(bytes[at..extent.file_offset as usize].iter().all(|byte| *byte == 0));
+        assert!(is_zero(&bytes[at..extent.file_offset as usize]));
         let mut on_disk = vec![0; extent.len as usize];
         image.read_exact_at(&mut on_disk, extent.device_offset).unwrap();
         assert!(bytes[extent.file_offset as usize..][..on_disk.len()] == on_disk[..], "{extent:?}");
         at = (extent.file_offset + extent.len) as usize;
     }
-    assert!(bytes[at..].iter().all(|byte| *byte == 0));
+    assert!(is_zero(&bytes[at..]));
+}
+
+/// Quick without optimisation, too.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes == vec![0; bytes.len()]
 }
 
 /// A folder as the kernel shows it.

@@ -48,3 +48,8 @@ fn run(program: &str, args: &[&str]) -> String {
     assert!(done.status.success(), "{program} {args:?}: {out}{err}");
     format!("{out}{err}")
 }
+
+/// A folder in memory where there is one: the tools wait for the disk after every change.
+fn temp_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| crate::fs::temp_dir().unwrap())
+}
