@@ -70,7 +70,10 @@ impl<'a> Cache<'a> {
         let window = &mut self.windows[at];
         // No offset: what a failed read leaves behind must never answer.
         window.start = u64::MAX;
-        window.bytes.resize((self.disk.size() - start).min(WINDOW_BYTES) as usize, 0);
+        let len = (self.disk.size() - start).min(WINDOW_BYTES) as usize;
+        if window.bytes.len() != len {
+            window.bytes = vec![0; len];
+        }
         self.disk.read_at(start, &mut window.bytes)?;
         window.start = start;
         Ok(at)

@@ -16,6 +16,8 @@ const DIRECT_BYTES: usize = 256 << 10;
 #[derive(Default)]
 pub struct Ahead {
     start: u64,
+    /// How many of the bytes are those from `start` on.
+    len: usize,
     bytes: Vec<u8>,
 }
 
@@ -66,7 +68,7 @@ impl FileReader<'_> {
         let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let buffer = &mut buffer[..want];
         let ready = offset.checked_sub(self.ahead.start).and_then(|skip| usize::try_from(skip).ok());
-        let mut ready = ready.filter(|skip| *skip < self.ahead.bytes.len());
+        let mut ready = ready.filter(|skip| *skip < self.ahead.len);
         if ready.is_none() {
             if want >= DIRECT_BYTES {
                 self.disk.read_at(offset, buffer)?;
@@ -74,16 +76,17 @@ impl FileReader<'_> {
             }
             let useful = left.max(self.ahead_end.saturating_sub(offset)).min(AHEAD_BYTES);
             let count = useful.min(self.disk.size().saturating_sub(offset)).max(want as u64);
-            self.ahead.bytes.resize(count as usize, 0);
-            // What a failed read leaves behind must never answer.
-            if let Err(err) = self.disk.read_at(offset, &mut self.ahead.bytes) {
-                self.ahead.bytes.clear();
-                return Err(err.into());
+            if self.ahead.bytes.is_empty() {
+                self.ahead.bytes = vec![0; AHEAD_BYTES as usize];
             }
+            // What a failed read leaves behind must never answer.
+            self.ahead.len = 0;
+            self.disk.read_at(offset, &mut self.ahead.bytes[..count as usize])?;
+            self.ahead.len = count as usize;
             self.ahead.start = offset;
             ready = Some(0);
         }
-        let bytes = &self.ahead.bytes[ready.unwrap_or(0)..];
+        let bytes = &self.ahead.bytes[ready.unwrap_or(0)..self.ahead.len];
         let count = bytes.len().min(want);
         buffer[..count].copy_from_slice(&bytes[..count]);
         Ok(count)

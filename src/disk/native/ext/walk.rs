@@ -171,13 +171,14 @@ impl<'a> Walk<'a> {
             return Err(Error::invalid(format!("directory inode {}", inode.number), problem));
         }
         self.map(inode)?;
-        let mut buffer = Vec::new();
+        let mut buffer = vec![0; inode.size.min(DIRECTORY_BYTES) as usize];
         for extent in &self.extents {
             let mut done = 0;
             while done < extent.len {
                 crate::progress::check(self.progress)?;
-                buffer.resize((extent.len - done).min(DIRECTORY_BYTES) as usize, 0);
-                self.ext.disk.read_at(extent.device_offset + done, &mut buffer)?;
+                let count = (extent.len - done).min(buffer.len() as u64) as usize;
+                let buffer = &mut buffer[..count];
+                self.ext.disk.read_at(extent.device_offset + done, buffer)?;
                 for block in buffer.chunks_exact(block_size as usize) {
                     if self.ext.superblock.has_checksums() {
                         dir::check(block, inode, (extent.file_offset + done) / block_size)?;

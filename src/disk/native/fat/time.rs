@@ -41,10 +41,10 @@ mod tests {
         {
             let stamp: jiff::Timestamp = text.parse().unwrap();
             let civil = stamp.to_zoned(jiff::tz::TimeZone::UTC);
-            let date = (civil.year() - 1980) << 9 | i16::from(civil.month()) << 5 | i16::from(civil.day());
-            let time = u16::from(civil.hour() as u8) << 11
-                | u16::from(civil.minute() as u8) << 5
-                | u16::from(civil.second() as u8) / 2;
+            let (hour, minute) = (civil.hour() as u16, civil.minute() as u16);
+            let date =
+                ((civil.year() - 1980) << 9) | (i16::from(civil.month()) << 5) | i16::from(civil.day());
+            let time = (hour << 11) | (minute << 5) | (civil.second() as u16 / 2);
             assert_eq!(unix_time(date as u16, time).secs, stamp.as_second(), "{text}");
         }
         assert_eq!(unix_time(0, 0).secs, 315_532_800);

@@ -74,6 +74,13 @@ pub fn of_native(found: &dyn NativeFs, image: &str) -> Result<Lines> {
     Ok(sink.finish())
 }
 
+/// The same of any device.
+pub fn of_device(found: &dyn NativeFs) -> Result<Lines> {
+    let mut sink = Collect { lines: Lines::new(), firsts: BTreeMap::new(), image: None };
+    found.read(&mut sink, &Silent)?;
+    Ok(sink.finish())
+}
+
 struct Collect {
     lines: Lines,
     /// Later names by the first.

@@ -1,9 +1,12 @@
 //! The readers beside independent ones: each test makes a real file system by the tools that
 //! Linux has for it, and compares every entry, attribute and byte.
 
+mod dirty;
 mod ext;
 mod fat;
+mod faults;
 mod listing;
+mod measure;
 
 use crate::disk::native;
 use crate::disk::native::NativeFs;
@@ -25,6 +28,27 @@ impl crate::disk::bytes::ReadAt for Image {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> crate::error::Result<()> {
         crate::disk::bytes::check(self, offset, buffer)?;
         self.0.read_exact_at(buffer, offset).map_err(crate::error::Error::io("read", "image"))
+    }
+}
+
+/// An image with one byte changed, without a copy of the others.
+struct Damaged {
+    whole: Arc<Vec<u8>>,
+    at: u64,
+    mask: u8,
+}
+
+impl crate::disk::bytes::ReadAt for Damaged {
+    fn size(&self) -> u64 {
+        self.whole.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> crate::error::Result<()> {
+        self.whole.read_at(offset, buffer)?;
+        if let Some(byte) = self.at.checked_sub(offset).and_then(|at| buffer.get_mut(at as usize)) {
+            *byte ^= self.mask;
+        }
+        Ok(())
     }
 }
 
