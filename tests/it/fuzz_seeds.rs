@@ -251,14 +251,13 @@ fn file_systems(put: &dyn Fn(&str, &str, &[u8])) {
         }
         keep("ext", name);
     }
-    for (name, width, sectors_per_cluster) in
-        [("fat12", "12", "1"), ("fat16", "16", "1"), ("fat32", "32", "1")]
-    {
-        let options = ["-C", "-F", width, "-s", sectors_per_cluster, "-f", "1", "-n", "LABEL"];
-        tool("mkfs.vfat", &[&options[..], &[&path, "200"]].concat());
-        if width == "12" {
-            let into = format!("{source}/folder");
-            tool("mcopy", &["-s", "-i", &path, &format!("{source}/file"), &into, "::"]);
+    for (name, width, kib) in [("fat12", "12", "200"), ("fat16", "16", "2200"), ("fat32", "32", "200")] {
+        let options = ["-C", "-F", width, "-s", "1", "-f", "1", "-n", "LABEL"];
+        tool("mkfs.vfat", &[&options[..], &[&path, kib]].concat());
+        // mtools takes so small a FAT32 for another.
+        if width != "32" {
+            let files = ["file", "folder"].map(|name| format!("{source}/{name}"));
+            tool("mcopy", &["-s", "-i", &path, &files[0], &files[1], "::"]);
         }
         keep("fat", name);
     }
