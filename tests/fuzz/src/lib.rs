@@ -195,8 +195,8 @@ pub fn pack(bytes: &[u8]) {
 
 /// An image of a file system: what is told is a tree, each name in it once, with sound attributes.
 pub fn file_system(bytes: &[u8]) {
-    let mut image = bytes.to_vec();
-    image.resize(bytes.len().max(IMAGE_BYTES), 0);
+    let mut image = vec![0; bytes.len().max(IMAGE_BYTES)];
+    image[..bytes.len()].copy_from_slice(bytes);
     let size = image.len() as u64;
     if let Ok(Some(found)) = native::open(Arc::new(image)) {
         let _ = (found.label(), found.uuid());
