@@ -10,4 +10,5 @@
 
 pub mod bytes;
 pub mod files;
+pub mod native;
 pub mod skeleton;

@@ -4,8 +4,8 @@
 //! already is asked later, for many at a time, so that no index is open while anything is read.
 
 use crate::content::ContentSink;
-use crate::content::HashedRead;
 use crate::content::ContentSource;
+use crate::content::HashedRead;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;

@@ -252,6 +252,54 @@ fn from_a_store(put: &dyn Fn(&str, &str, &[u8])) {
         put("document", &format!("{name}-index"), &fs::read(root.join(path).join("index.json")).unwrap());
     }
     archives(put);
+    file_systems(put);
+}
+
+/// Small file systems, without checksums, which would hide everything behind them.
+fn file_systems(put: &dyn Fn(&str, &str, &[u8])) {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    fs::create_dir_all(source.join("folder/below")).unwrap();
+    fs::write(source.join("file"), vec![7; 2500]).unwrap();
+    fs::hard_link(source.join("file"), source.join("folder/again")).unwrap();
+    fs::write(source.join("folder/a long name that has lower case letters"), b"1").unwrap();
+    std::os::unix::fs::symlink("target", source.join("link")).unwrap();
+    std::os::unix::fs::symlink("t".repeat(90), source.join("long")).unwrap();
+    let (source, image) = (source.display().to_string(), folder.path().join("image"));
+    let path = image.display().to_string();
+    let tool = |program: &str, args: &[&str]| {
+        let done = std::process::Command::new(program).args(args).output().unwrap();
+        assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    let keep = |target: &str, name: &str| {
+        let mut bytes = fs::read(&image).unwrap();
+        bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+        put(target, name, &bytes);
+        fs::remove_file(&image).unwrap();
+    };
+    for (name, kind, features) in [
+        ("lists", "ext2", "^resize_inode"),
+        ("extents", "ext4", "^metadata_csum,^has_journal,^resize_inode"),
+        ("inline", "ext4", "^metadata_csum,^has_journal,^resize_inode,inline_data"),
+        ("clusters", "ext4", "^metadata_csum,^has_journal,^resize_inode,bigalloc"),
+    ] {
+        let options = ["-q", "-F", "-t", kind, "-b", "1024", "-N", "24", "-m", "0", "-O", features];
+        tool("mke2fs", &[&options[..], &["-d", &source, &path, "160"]].concat());
+        for request in ["ea_set file user.name value", "ea_set link trusted.name value", "mknod null c 1 3"] {
+            tool("debugfs", &["-w", "-R", request, &path]);
+        }
+        keep("ext", name);
+    }
+    for (name, width, kib) in [("fat12", "12", "200"), ("fat16", "16", "2200"), ("fat32", "32", "200")] {
+        let options = ["-C", "-F", width, "-s", "1", "-f", "1", "-n", "LABEL"];
+        tool("mkfs.vfat", &[&options[..], &[&path, kib]].concat());
+        // mtools takes so small a FAT32 for another.
+        if width != "32" {
+            let files = ["file", "folder"].map(|name| format!("{source}/{name}"));
+            tool("mcopy", &["-s", "-i", &path, &files[0], &files[1], "::"]);
+        }
+        keep("fat", name);
+    }
 }
 
 /// The smallest archives of an image without layers.

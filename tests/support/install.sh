@@ -9,8 +9,9 @@ set -eu
 
 # A C compiler and linker for the crates that bring C (zstd, zlib-ng); a fresh Rust machine may have none.
 build="gcc libc6-dev make cmake pkg-config"
-# The engines whose reading of an image is the truth, and the tools that make odd files.
-test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq"
+# The engines whose reading of an image is the truth, and the tools that make odd files and disks.
+test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq \
+e2fsprogs dosfstools mtools util-linux"
 # What made the fixtures in testdata/.
 testdata="$test"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
@@ -31,7 +32,7 @@ for list in "${@:-test}"; do
 done
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    for tool in cc skopeo umoci buildah podman setfattr setfacl setcap python3 zstd; do
+    for tool in cc skopeo umoci buildah podman setfattr setfacl setcap python3 zstd mke2fs mkfs.vfat mcopy; do
         command -v "$tool" >/dev/null || echo "install.sh: not Debian, and $tool is missing" >&2
     done
     exit 0

@@ -3,7 +3,12 @@
 //! libFuzzer calls them through `src/bin`, and `tests/it/fuzz_seeds.rs` calls them with the seeds and
 //! with mutations of them, on any machine.
 
+use imgit::attr::Attr;
 use imgit::disk;
+use imgit::disk::files::FileSink;
+use imgit::disk::files::Found;
+use imgit::disk::native;
+use imgit::error::Result;
 use imgit::fs::File;
 use imgit::fs::SharedFile;
 use imgit::history::Commit;
@@ -18,6 +23,7 @@ use imgit::oci::name::ImageName;
 use imgit::oci::platform::Platform;
 use imgit::oci::source::Source;
 use imgit::path::TreePath;
+use imgit::progress::Silent;
 use imgit::store::pack::PACK_HEADER_BYTES;
 use imgit::store::pack::TRAILER_BYTES;
 use imgit::store::pack::footer::Footer;
@@ -29,7 +35,10 @@ use imgit::store::pack::parse_pack_header;
 use imgit::tree::Node;
 use imgit::tree::Tree;
 use imgit::tree::glob::Glob;
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 /// A target's name, which is also that of its seeds, and the target.
 pub type Target = (&'static str, fn(&[u8]));
@@ -46,7 +55,15 @@ pub const TARGETS: &[Target] = &[
     ("names", names),
     ("pack", pack),
     ("skeleton", skeleton),
+    ("ext", file_system),
+    ("fat", file_system),
 ];
+
+/// What a file system's image is filled up to with zeros, so that seeds need not end in them: no FAT16
+/// is smaller.
+const IMAGE_BYTES: usize = 2_304 << 10;
+/// What is read of each file: a size may be anything.
+const TASTED_BYTES: u64 = 64 << 10;
 
 /// A layer's tar: taken apart and rebuilt it is the same, or it is refused.
 pub fn tar(bytes: &[u8]) {
@@ -180,5 +197,50 @@ pub fn pack(bytes: &[u8]) {
     {
         let start = trailer.footer_offset as usize;
         let _ = trailer.open("pack", &bytes[start..start + trailer.stored_len as usize]);
+    }
+}
+
+/// An image of a file system: what is told is a tree, each name in it once, with sound attributes.
+pub fn file_system(bytes: &[u8]) {
+    let mut image = vec![0; bytes.len().max(IMAGE_BYTES)];
+    image[..bytes.len()].copy_from_slice(bytes);
+    let size = image.len() as u64;
+    if let Ok(Some(found)) = native::open(Arc::new(image)) {
+        let _ = (found.label(), found.uuid());
+        assert!(found.facts().total_bytes <= size);
+        let _ = found.read(&mut Told { size, seen: BTreeSet::new() }, &Silent);
+    }
+}
+
+struct Told {
+    size: u64,
+    seen: BTreeSet<TreePath>,
+}
+
+impl FileSink for Told {
+    fn put(&mut self, path: TreePath, attr: Attr, found: Found<'_>) -> Result<()> {
+        match path.split() {
+            None => assert!(self.seen.is_empty()),
+            Some((above, _)) => assert!(self.seen.contains(&above)),
+        }
+        assert!(attr.mode <= 0o7777 && attr.mtime.nanos < 1_000_000_000);
+        match found {
+            Found::File(file) => {
+                let mut at = 0;
+                for extent in file.extents {
+                    assert!(extent.file_offset >= at && extent.len > 0);
+                    at = extent.file_offset + extent.len;
+                    assert!(at <= file.size && extent.device_offset + extent.len <= self.size);
+                }
+                let want = file.size.min(TASTED_BYTES);
+                let read = std::io::copy(&mut file.from.take(want), &mut std::io::sink());
+                assert!(read.is_ok_and(|read| read == want), "nothing on this disk fails to be read");
+            }
+            Found::HardLink(first) => assert!(self.seen.contains(&first)),
+            Found::Symlink(target) => assert!(!target.is_empty() && !target.contains(&0)),
+            _ => {}
+        }
+        assert!(self.seen.insert(path));
+        Ok(())
     }
 }
