@@ -10,3 +10,6 @@
 
 pub mod bytes;
 pub mod files;
+pub mod format;
+mod number;
+pub mod partition;

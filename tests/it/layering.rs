@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["tree"]),
     ("fs", &["tree"]),
     ("oci", &["fs", "layer"]),
-    ("disk", &[]),
+    ("disk", &["fs"]),
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),
@@ -53,8 +53,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap::", &["cli"]),
     ("ctrlc::", &["cli"]),
     ("tar::", &["export", "oci"]),
-    ("flate2::", &["layer/compression"]),
-    ("zstd::", &["layer/compression", "store/pack"]),
+    ("flate2::", &["disk/format/unpack", "layer/compression"]),
+    ("zstd::", &["disk/format/unpack", "layer/compression", "store/pack"]),
     ("use crate::*", &[]),
 ];
 
