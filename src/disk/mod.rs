@@ -11,5 +11,6 @@
 pub mod bytes;
 pub mod files;
 pub mod format;
+pub mod joined;
 mod number;
 pub mod partition;

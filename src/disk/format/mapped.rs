@@ -42,6 +42,9 @@ pub struct Packed {
 
 /// Where a format keeps the bytes of the guest.
 pub trait Map: Send + Sync {
+    /// Do writers leave out the zeros at the end of the last unit in the file?
+    const LAST_MAY_BE_CUT: bool = false;
+
     /// The run that the guest's `offset` (below the disk's size) is in, from there on.
     fn run(&self, offset: u64) -> Result<Run>;
 
@@ -123,14 +126,17 @@ impl<M: Map> Mapped<M> {
         Ok(())
     }
 
-    /// Reads from the file. The last unit of an image may be cut short: writers leave out its zeros.
+    /// Reads from the file, beyond whose end lies nothing but what may be cut off the last unit.
     fn read_file(&self, at: u64, buffer: &mut [u8]) -> Result<()> {
         let size = self.source.size();
         let there = size.saturating_sub(at).min(buffer.len() as u64) as usize;
         let (inside, beyond) = buffer.split_at_mut(there);
         if !beyond.is_empty() {
             let end = at.checked_add((there + beyond.len()) as u64);
-            let padded = size.checked_next_multiple_of(self.unit).unwrap_or(u64::MAX);
+            let padded = match M::LAST_MAY_BE_CUT {
+                true => size.checked_next_multiple_of(self.unit).unwrap_or(u64::MAX),
+                false => size,
+            };
             if end.is_none_or(|end| end > padded) {
                 return Err(self.source.invalid(format!(
                     "data at {at} lies beyond the end of the file, {size}: is it cut off?"

@@ -17,6 +17,10 @@ mod qcow2;
 mod source;
 mod table;
 mod unpack;
+mod vdi;
+mod vhd;
+mod vhdx;
+mod vmdk;
 
 pub use detect::HEAD_BYTES;
 pub use detect::TAIL_BYTES;
@@ -133,7 +137,10 @@ fn open_source(
             Ok(Image { format, disk: source.file, facts: Vec::new() })
         }
         Format::Qcow2 => qcow2::open(source, options, chain),
-        _ => Err(source.invalid(format!("is a {}, which imgit does not read yet", format.name()))),
+        Format::Vmdk => vmdk::open(source, options),
+        Format::Vdi => vdi::open(source, options),
+        Format::Vhd => vhd::open(source, options),
+        Format::Vhdx => vhdx::open(source, options),
     }
 }
 

@@ -93,7 +93,8 @@ fn check_bytes(name: &str, disk: &dyn ReadAt, expected: &[u8]) {
     assert_eq!(disk.size(), expected.len() as u64, "{name}");
     let mut bytes = vec![0xa5; expected.len()];
     disk.read_at(0, &mut bytes).unwrap_or_else(|err| panic!("{name}: {}", told(&err)));
-    if let Some(at) = (0..bytes.len()).find(|at| bytes[*at] != expected[*at]) {
+    if bytes != expected {
+        let at = (0..bytes.len()).find(|at| bytes[*at] != expected[*at]).unwrap();
         panic!("{name}: byte {at} is {}, not {}", bytes[at], expected[at]);
     }
     let mut at = 0;
@@ -103,7 +104,7 @@ fn check_bytes(name: &str, disk: &dyn ReadAt, expected: &[u8]) {
         let mut bytes = vec![0xa5; (end - at) as usize];
         disk.read_at(at, &mut bytes).unwrap();
         assert!(bytes == expected[at as usize..end as usize], "{name}: {at} to {end}");
-        assert!(!zero || bytes.iter().all(|byte| *byte == 0), "{name}: {at} to {end} is not zero");
+        assert!(!zero || bytes == vec![0; bytes.len()], "{name}: {at} to {end} is not zero");
         at = end;
     }
     assert!(disk.read_at(disk.size() - 1, &mut [0; 2]).is_err());
@@ -150,6 +151,253 @@ fn every_way_to_write_a_qcow2_reads_as_the_same_disk() {
         let large = options.contains("2M") || name == "full";
         assert!(large || known_zero(&*image.disk) > 4 * MIB, "{name}: {}", known_zero(&*image.disk));
     }
+}
+
+#[test]
+fn vmdk_vdi_vhd_and_vhdx_read_as_the_same_disk() {
+    let world = World::new();
+    let sparse = 4 * MIB;
+    for (name, format, options, subformat, least_zero) in [
+        ("sparse", Format::Vmdk, "-O vmdk -o subformat=monolithicSparse", "monolithicSparse", sparse),
+        ("flat", Format::Vmdk, "-O vmdk -o subformat=monolithicFlat", "monolithicFlat", 0),
+        ("two", Format::Vmdk, "-O vmdk -o subformat=twoGbMaxExtentSparse", "twoGbMaxExtentSparse", sparse),
+        ("two-flat", Format::Vmdk, "-O vmdk -o subformat=twoGbMaxExtentFlat", "twoGbMaxExtentFlat", 0),
+        ("stream", Format::Vmdk, "-O vmdk -o subformat=streamOptimized", "streamOptimized", sparse),
+        ("zeroed", Format::Vmdk, "-O vmdk -o zeroed_grain=on", "monolithicSparse", sparse),
+        ("vdi", Format::Vdi, "-O vdi", "dynamic", 3 * MIB),
+        ("vdi-static", Format::Vdi, "-O vdi -o static=on", "static", 0),
+        ("vhd", Format::Vhd, "-O vpc -o force_size=on", "dynamic", 0),
+        ("vhd-fixed", Format::Vhd, "-O vpc -o subformat=fixed,force_size=on", "fixed", 0),
+        ("vhdx", Format::Vhdx, "-O vhdx -o block_size=1M", "dynamic", 3 * MIB),
+        ("vhdx-fixed", Format::Vhdx, "-O vhdx -o subformat=fixed", "fixed", 0),
+    ] {
+        world.convert(name, options);
+        let image = world.check(name, format, &world.raw);
+        assert_eq!(fact(&image, "subformat"), Some(subformat), "{name}");
+        assert!(known_zero(&*image.disk) >= least_zero, "{name}: {}", known_zero(&*image.disk));
+    }
+    // VMware writes the directory last, and says where it is in a footer; QEMU knows it before.
+    let mut bytes = std::fs::read(world.path("stream")).unwrap();
+    let mut footer = bytes[..512].to_vec();
+    bytes[56..64].fill(0xff);
+    let mut marker = vec![0; 512];
+    (marker[0], marker[12]) = (1, 3);
+    footer.extend([0; 512]);
+    bytes.extend(marker.into_iter().chain(footer));
+    std::fs::write(world.path("footer"), &bytes).unwrap();
+    world.check("footer", Format::Vmdk, &world.raw);
+    world.run("qemu-img", &["compare", "-q", "-f", "vmdk", "-F", "raw", "footer", "disk.raw"]);
+    bytes.truncate(bytes.len() - 512);
+    std::fs::write(world.path("cut"), &bytes).unwrap();
+    assert!(told(&world.open("cut").err().unwrap()).contains("has no vmdk header at"));
+
+    // Its size by its geometry is a little more than the disk was.
+    world.convert("vhd-geometry", "-O vpc");
+    world.check_by_qemu("vhd-geometry", Format::Vhd, &OpenOptions::default());
+    assert!(world.open("vhd-geometry").unwrap().disk.size() > DISK_BYTES);
+}
+
+#[test]
+fn what_was_written_piece_by_piece_reads_as_qemu_reads_it() {
+    let world = World::new();
+    for (name, format, options) in [
+        ("vmdk", Format::Vmdk, "zeroed_grain=on"),
+        ("two", Format::Vmdk, "subformat=twoGbMaxExtentSparse"),
+        ("vdi", Format::Vdi, ""),
+        ("vhd", Format::Vhd, "force_size=on"),
+        ("vhdx", Format::Vhdx, "block_size=1M,block_state_zero=on"),
+    ] {
+        let options = if options.is_empty() { vec![] } else { vec!["-o", options] };
+        let arguments = [&["create", "-q", "-f", format.qemu_name()][..], &options, &[name, "5G"]].concat();
+        world.run("qemu-img", &arguments);
+        let mut arguments = vec!["-f", format.qemu_name()];
+        for command in
+            ["write -P 0x11 1k 3k", "write -P 0x22 2047M 2M", "write -P 0x33 5119M 512", "write -z 2048M 64k"]
+        {
+            arguments.extend(["-c", command]);
+        }
+        arguments.push(name);
+        world.run("qemu-io", &arguments);
+        let image = open(&world.path(name), Some(format), &OpenOptions::default()).unwrap();
+        assert_eq!(image.disk.size(), 5 << 30, "{name}");
+        world.run("qemu-img", &["convert", "-f", format.qemu_name(), "-O", "raw", name, "by-qemu.raw"]);
+        let expected = open(&world.path("by-qemu.raw"), Some(Format::Raw), &OpenOptions::default()).unwrap();
+        for start in [0, 2_040 * MIB, 5_110 * MIB] {
+            let (mut bytes, mut by_qemu) = (vec![1; 10 * MIB as usize], vec![2; 10 * MIB as usize]);
+            image.disk.read_at(start, &mut bytes).unwrap();
+            expected.disk.read_at(start, &mut by_qemu).unwrap();
+            assert!(bytes == by_qemu, "{name} at {start}");
+        }
+        assert!(known_zero(&*image.disk) >= (5 << 30) - 10 * MIB, "{name}");
+    }
+}
+
+/// QEMU empties its log after each write, so the crash is made: two entries that it left in the ring
+/// are put in force again, one counting on the other, and what they wrote to the file is taken back.
+#[test]
+fn a_vhdx_that_was_not_closed_is_read_through_its_log() {
+    use crate::disk::format::vhdx::crc32c::checksum;
+    let world = World::new();
+    world.run("qemu-img", &["create", "-q", "-f", "vhdx", "-o", "block_size=1M", "crashed", "100M"]);
+    let writes = ["-c", "write -P 0x11 1k 3k", "-c", "write -P 0x22 30M 1M", "-c", "write -P 0x33 40M 1M"];
+    world.run("qemu-io", &[&["-f", "vhdx"][..], &writes, &["crashed"]].concat());
+    let mut expected = vec![0; 100 * MIB as usize];
+    expected[1 << 10..4 << 10].fill(0x11);
+    expected[30 * MIB as usize..31 * MIB as usize].fill(0x22);
+    expected[40 * MIB as usize..41 * MIB as usize].fill(0x33);
+    world.check("crashed", Format::Vhdx, &expected);
+
+    let mut bytes = std::fs::read(world.path("crashed")).unwrap();
+    let field = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let seal = |bytes: &mut [u8], at: usize, len: usize| {
+        let sum = checksum(&bytes[at..at + len]);
+        bytes[at + 4..at + 8].copy_from_slice(&sum.to_le_bytes());
+    };
+    // The log is 1 MiB at 1 MiB; each entry has one descriptor.
+    let (second, third) = ((1 << 20) + 8_192, (1 << 20) + 16_384);
+    let id: [u8; 16] = bytes[third + 32..third + 48].try_into().unwrap();
+    bytes[second + 32..second + 48].copy_from_slice(&id);
+    bytes[third + 12..third + 16].copy_from_slice(&8_192_u32.to_le_bytes());
+    for entry in [second, third] {
+        assert_eq!((&bytes[entry..entry + 4], bytes[entry + 24]), (&b"loge"[..], 1));
+        seal(&mut bytes, entry, 8_192);
+        let written = field(&bytes, entry + 64 + 16);
+        bytes[written..written + 4_096].fill(0xee);
+    }
+    for header in [64 << 10, 128 << 10] {
+        bytes[header + 48..header + 64].copy_from_slice(&id);
+        seal(&mut bytes, header, 4_096);
+    }
+    std::fs::write(world.path("crashed"), &bytes).unwrap();
+    let image = world.check("crashed", Format::Vhdx, &expected);
+    assert_eq!(fact(&image, "replayed-log"), Some("yes"));
+
+    // The newest entry counts on the one before. It may itself be torn, by the very crash.
+    for (at, is_lost) in [(second + 5_000, true), (third + 5_000, false)] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        std::fs::write(world.path("damaged"), damaged).unwrap();
+        match world.open("damaged") {
+            Err(err) => assert!(is_lost && told(&err).contains("its log is damaged"), "{}", told(&err)),
+            Ok(_) => assert!(!is_lost),
+        }
+    }
+    let mut cut = bytes.clone();
+    cut.truncate(bytes.len() - MIB as usize);
+    survives(cut, None);
+    // QEMU reads the same once it has replayed it.
+    world.run("qemu-img", &["check", "-q", "-r", "all", "-f", "vhdx", "crashed"]);
+    let image = world.check("crashed", Format::Vhdx, &expected);
+    assert_eq!(fact(&image, "replayed-log"), None);
+}
+
+#[test]
+fn a_vmdk_opens_no_file_outside_of_its_folder() {
+    let world = World::new();
+    std::fs::create_dir(world.path("inside")).unwrap();
+    std::fs::write(world.path("secret"), vec![7; 4_096]).unwrap();
+    std::fs::write(world.path("inside/beside"), vec![8; 4_096]).unwrap();
+    std::os::unix::fs::symlink("../secret", world.path("inside/link")).unwrap();
+    for (name, words) in [
+        ("beside", None),
+        ("../secret", Some("leads out of its folder")),
+        ("link", Some("leads out of its folder")),
+        ("/etc/passwd", Some("leads out of its folder")),
+        ("missing", Some("which is not there")),
+        (".", Some("is not a regular file")),
+        ("disk.vmdk", Some("part of a disk at 0")),
+    ] {
+        let text = format!("# Disk DescriptorFile\nversion=1\nparentCID=ffffffff\nRW 8 FLAT \"{name}\" 0\n");
+        std::fs::write(world.path("inside/disk.vmdk"), text).unwrap();
+        match (open(&world.path("inside/disk.vmdk"), None, &OpenOptions::default()), words) {
+            (Ok(image), None) => check_bytes(name, &*image.disk, &[8; 4_096]),
+            (Err(err), Some(words)) => assert!(told(&err).contains(words), "{name}: {}", told(&err)),
+            (opened, _) => panic!("{name}: {}", opened.is_ok()),
+        }
+    }
+}
+
+#[test]
+fn parents_are_refused_and_what_is_damaged_is_named() {
+    let world = World::new();
+    let allowed = OpenOptions { allow_backing: true, ..OpenOptions::default() };
+    world.run("qemu-img", &["create", "-q", "-f", "vmdk", "base.vmdk", "1M"]);
+    world.run("qemu-img", &["create", "-q", "-f", "vmdk", "-b", "base.vmdk", "-F", "vmdk", "child.vmdk"]);
+    for (name, options) in [
+        ("sparse", "-O vmdk"),
+        ("stream", "-O vmdk -o subformat=streamOptimized"),
+        ("vdi", "-O vdi"),
+        ("vhd", "-O vpc"),
+        ("vhdx", "-O vhdx -o block_size=1M"),
+    ] {
+        world.convert(name, options);
+    }
+    let check = |name: &str, words: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = std::fs::read(world.path(name)).unwrap();
+        change(&mut bytes);
+        std::fs::write(world.path("bad"), bytes).unwrap();
+        let problem = match open(&world.path("bad"), None, &allowed) {
+            Err(err) => told(&err),
+            Ok(image) => told(&image.disk.read_at(0, &mut vec![0; 7 * MIB as usize]).expect_err(words)),
+        };
+        assert!(problem.contains(words), "{problem}");
+    };
+    let no_change = &|_: &mut Vec<u8>| {};
+    check("child.vmdk", "is the difference to a parent disk", no_change);
+    check("sparse", "vmdk of version 9", &|bytes| bytes[4] = 9);
+    check("sparse", "has grains of 129 sectors", &|bytes| bytes[20] = 129);
+    check("sparse", "has tables of 513 grains", &|bytes| bytes[44] = 1);
+    check("sparse", "damaged by a transfer as text", &|bytes| bytes[75] = b'\n');
+    check("sparse", "is over the limit of", &|bytes| bytes[19] = 1);
+    check("sparse", "an entry of the grain directory", &|bytes| bytes[61] = 1);
+    check("sparse", "an entry of a grain table", &|bytes| {
+        let at = u64::from_le_bytes(bytes[56..64].try_into().unwrap()) as usize * 512;
+        bytes[at + 3] = 0x7f;
+    });
+    let grain_at = |bytes: &[u8]| {
+        (1..)
+            .map(|sector| sector * 512)
+            .find(|at| bytes[at + 12] == 0x78 && bytes[at + 8..at + 12] != [0; 4])
+            .unwrap()
+    };
+    check("stream", "where that of sector 0 belongs", &|bytes| {
+        let at = grain_at(bytes);
+        bytes[at] = 9;
+    });
+    check("stream", "compressed bytes at", &|bytes| {
+        let at = grain_at(bytes);
+        bytes[at + 11] = 1;
+    });
+    check("stream", "damaged compressed bytes", &|bytes| {
+        let at = grain_at(bytes);
+        bytes[at + 12..at + 40].fill(0xff);
+    });
+    check("vdi", "of version 1.7", &|bytes| bytes[68] = 7);
+    check("vdi", "difference to a parent disk (type 4)", &|bytes| bytes[76] = 4);
+    check("vdi", "names a parent", &|bytes| bytes[430] = 4);
+    check("vdi", "has blocks of 1048577 bytes", &|bytes| bytes[376] = 1);
+    check("vdi", "has 1 blocks", &|bytes| bytes[384] = 1);
+    check("vdi", "is over the limit of", &|bytes| bytes[375] = 0x10);
+    check("vdi", "lies beyond the end of the file", &|bytes| bytes[342] = 0xff);
+    check("vdi", "lies beyond the end of the file", &|bytes| bytes[512..516].fill(0x7f));
+    check("vhd", "checksum of the footer", &|bytes| {
+        let end = bytes.len();
+        bytes[end - 500] ^= 1;
+    });
+    check("vhd", "checksum of the dynamic header", &|bytes| bytes[512 + 40] ^= 1);
+    check("vhd", "lies beyond the end of the file", &|bytes| bytes[1_536..1_540].fill(0x7f));
+    check("vhdx", "no header with a sound checksum", &|bytes| (bytes[66_000], bytes[132_000]) = (1, 1));
+    check("vhdx", "no region table with a sound", &|bytes| (bytes[200_000], bytes[270_000]) = (1, 1));
+    // One of two copies is enough.
+    let whole = std::fs::read(world.path("vhdx")).unwrap();
+    let mut half = whole.clone();
+    (half[66_000], half[200_000]) = (1, 1);
+    std::fs::write(world.path("half"), half).unwrap();
+    world.check("half", Format::Vhdx, &world.raw);
+    let metadata = whole.windows(8).position(|bytes| bytes == b"metadata").unwrap();
+    check("vhdx", "has no metadata at", &|bytes| bytes[metadata] = 0);
+    check("vhdx", "difference to a parent", &|bytes| bytes[metadata + (64 << 10) + 4] |= 2);
+    check("vhdx", "has blocks of 1048577 bytes", &|bytes| bytes[metadata + (64 << 10)] = 1);
 }
 
 #[test]
@@ -367,6 +615,11 @@ fn damage_of_any_sort_is_an_error_or_bytes() {
     for (format, options) in [
         (Format::Qcow2, "-c -O qcow2 -o cluster_size=4k"),
         (Format::Qcow2, "-O qcow2 -o extended_l2=on,cluster_size=16k"),
+        (Format::Vmdk, "-O vmdk"),
+        (Format::Vmdk, "-O vmdk -o subformat=streamOptimized"),
+        (Format::Vdi, "-O vdi"),
+        (Format::Vhd, "-O vpc"),
+        (Format::Vhdx, "-O vhdx -o block_size=1M"),
     ] {
         world.convert("whole", options);
         let whole = std::fs::read(world.path("whole")).unwrap();

@@ -11,6 +11,7 @@ mod mbr;
 mod probe;
 mod types;
 
+pub use guid::guid;
 pub use probe::Kind;
 pub use probe::Probe;
 pub use probe::probe;

@@ -22,6 +22,8 @@ pub struct Clusters {
 }
 
 impl Map for Clusters {
+    const LAST_MAY_BE_CUT: bool = true;
+
     fn run(&self, offset: u64) -> Result<Run> {
         let header = &self.header;
         let (covers, cluster) = (header.l2_covers(), header.cluster_bytes());
