@@ -7,6 +7,7 @@
 
 mod gpt;
 mod guid;
+pub mod lvm;
 mod mbr;
 mod probe;
 mod types;

@@ -84,11 +84,11 @@ fn in_our_words(table: &Table, with_uuid: bool) -> Vec<(u32, u64, u64, String, S
 #[test]
 fn a_gpt_is_read_as_sfdisk_wrote_it_and_from_either_copy() {
     let world = World::new();
-    let path = world.disk("gpt", 64 * MIB);
+    let path = world.disk("gpt", 24 * MIB);
     let name = path.to_str().unwrap();
     let script = "label: gpt\n\
         start=2048, size=8192, type=U, name=\"EFI \u{e9}\"\n\
-        4: start=40960, size=20480, type=L, name=root\n\
+        4: start=32768, size=12288, type=L, name=root\n\
         2: start=20480, size=8192, type=S\n";
     run("sfdisk", &["--quiet", name], script);
     let table = read(&open(&path)).unwrap();
@@ -116,7 +116,7 @@ fn a_gpt_is_read_as_sfdisk_wrote_it_and_from_either_copy() {
         ("the backup GPT is missing", &|bytes| bytes[end - 512] = 0),
         ("the backup GPT has entries with a wrong checksum", &|bytes| bytes[end - 512 * 33] ^= 1),
         ("the GPT has no protective MBR", &|bytes| bytes[..512].fill(0)),
-        ("the backup GPT lies beyond the end of the disk", &|bytes| bytes.truncate(end / 2 + 4_096)),
+        ("the backup GPT lies beyond the end of the disk", &|bytes| bytes.truncate(end - 16_384)),
     ] {
         let found = damaged(change);
         assert!(
@@ -132,12 +132,12 @@ fn a_gpt_is_read_as_sfdisk_wrote_it_and_from_either_copy() {
     // Grown by somebody who left the backup where it was.
     let grown = damaged(&|bytes| bytes.resize(end * 2, 0));
     assert_eq!((grown.partitions, grown.problems), (table.partitions.clone(), vec![]));
-    let cut = damaged(&|bytes| bytes.truncate(40_960 * 512 + 4_096));
+    let cut = damaged(&|bytes| bytes.truncate(32_768 * 512 + 4_096));
     assert_eq!(cut.partitions[2].size, 4_096);
     assert!(cut.problems.iter().any(|problem| problem.contains("cut there")), "{:?}", cut.problems);
     let left_out = damaged(&|bytes| bytes.truncate(30_000 * 512));
     assert_eq!(left_out.partitions.len(), 2);
-    assert!(left_out.problems.iter().any(|problem| problem.contains("partition 4 begins at sector 40960")));
+    assert!(left_out.problems.iter().any(|problem| problem.contains("partition 4 begins at sector 32768")));
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn open_extent(
         ExtentKind::Zero => Ok(Arc::new(Zeros(size))),
         ExtentKind::Flat { name, first } => {
             let file = beside(source, folder, name)?;
-            let start = first.checked_mul(SECTOR).unwrap_or(u64::MAX);
+            let start = first.saturating_mul(SECTOR);
             Ok(Arc::new(Part::new(file.file, start, size)?))
         }
         ExtentKind::Sparse { name } => {

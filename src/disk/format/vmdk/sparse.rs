@@ -57,12 +57,12 @@ pub fn open(source: &Source, options: &OpenOptions) -> Result<(Descriptor, Arc<d
             return Err(source.invalid("has a footer that does not say where its directory is"));
         }
     }
-    let size = header.capacity.checked_mul(SECTOR).unwrap_or(u64::MAX);
+    let size = header.capacity.saturating_mul(SECTOR);
     options.check_size(source, size)?;
     let descriptor = match (header.descriptor_at, header.descriptor_len) {
         (0, _) | (_, 0) => Descriptor::default(),
         (at, len) => {
-            let at = at.checked_mul(SECTOR).unwrap_or(u64::MAX);
+            let at = at.saturating_mul(SECTOR);
             let len = len.saturating_mul(SECTOR).min(DESCRIPTOR_BYTES_MAX);
             Descriptor::parse(source, &source.bytes(at, len as usize, "the descriptor")?)?
         }

@@ -7,6 +7,8 @@ use crate::disk::number::le16;
 use crate::disk::number::le32;
 use crate::disk::partition::bytes_at;
 use crate::disk::partition::guid::uuid;
+use crate::disk::partition::lvm::dashed;
+use crate::disk::partition::lvm::read_label;
 use crate::disk::partition::probe::Kind;
 use crate::disk::partition::probe::Probe;
 use crate::disk::partition::probe::label;
@@ -15,7 +17,7 @@ use crate::error::Result;
 
 /// LUKS, LVM, RAID: what is inside is seen elsewhere.
 pub fn members(disk: &dyn ReadAt) -> Result<Option<Probe>> {
-    for probe in [luks, raid] {
+    for probe in [luks, lvm, raid] {
         if let Some(found) = probe(disk)? {
             return Ok(Some(found));
         }
@@ -43,6 +45,10 @@ fn luks(disk: &dyn ReadAt) -> Result<Option<Probe>> {
         _ => return Ok(None),
     };
     Ok(Some(Probe { uuid: label(&header[168..208]), ..found }))
+}
+
+fn lvm(disk: &dyn ReadAt) -> Result<Option<Probe>> {
+    Ok(read_label(disk)?.map(|label| Probe::new(Kind::Lvm2).uuid(dashed(&label.id))))
 }
 
 /// Linux software RAID with a superblock of version 1: in the first sector, at 4 KiB, or near the end.
