@@ -13,6 +13,7 @@ mod cache;
 mod chain;
 mod detect;
 mod mapped;
+mod ova;
 mod qcow2;
 mod source;
 mod table;
@@ -26,6 +27,8 @@ pub use detect::HEAD_BYTES;
 pub use detect::TAIL_BYTES;
 pub use detect::detect;
 pub use detect::detect_in;
+pub use ova::Ova;
+pub use ova::OvaDisk;
 pub use source::Source;
 
 use crate::disk::bytes::ReadAt;

@@ -318,6 +318,50 @@ fn a_vmdk_opens_no_file_outside_of_its_folder() {
 }
 
 #[test]
+fn the_disks_of_an_ova_are_read_inside_of_it() {
+    let world = World::new();
+    world.convert("guest-disk1.vmdk", "-O vmdk -o subformat=streamOptimized");
+    world.convert("two.vmdk", "-O vmdk");
+    for (name, text) in [("guest.ovf", "<Envelope/>"), ("guest.mf", "SHA256(x)=1"), ("notes", "some words")] {
+        std::fs::write(world.path(name), text).unwrap();
+    }
+    let outside = "# Disk DescriptorFile\nRW 8 FLAT \"disk.raw\" 0\n";
+    std::fs::write(world.path("outside.vmdk"), outside).unwrap();
+    std::fs::write(world.path("packed.vmdk.gz"), [0x1f, 0x8b, 8, 0]).unwrap();
+    std::fs::write(world.path("disk.vmdk.000000000"), "KDMV").unwrap();
+    let tar = |name: &str, members: &str| {
+        let words = format!("--format=ustar -cf {name} {members}");
+        world.run("tar", &words.split(' ').collect::<Vec<_>>());
+        Ova::read(&crate::fs::SharedFile::open_disk(&world.path(name)).unwrap())
+    };
+    let whole = "guest.ovf guest.mf guest-disk1.vmdk two.vmdk disk.raw notes outside.vmdk";
+    let ova = tar("guest.ova", whole).unwrap().unwrap();
+    let names: Vec<_> = ova.disks.iter().map(|disk| &disk.name[..]).collect();
+    assert_eq!(names, ["guest-disk1.vmdk", "two.vmdk", "outside.vmdk"]);
+    for disk in &ova.disks[..2] {
+        check_bytes(&disk.name, &*ova.open(disk, &OpenOptions::default()).unwrap().disk, &world.raw);
+    }
+    let allowed = OpenOptions { allow_backing: true, ..OpenOptions::default() };
+    let problem = told(&ova.open(&ova.disks[2], &allowed).err().unwrap());
+    assert!(problem.contains("to which there is no way"), "{problem}");
+
+    assert!(tar("plain.tar", "notes guest-disk1.vmdk").unwrap().is_none());
+    assert!(Ova::read(&crate::fs::SharedFile::open_disk(&world.path("notes")).unwrap()).unwrap().is_none());
+    for (members, words) in [
+        ("guest.ovf packed.vmdk.gz", "compressed by gzip"),
+        ("guest.ovf disk.vmdk.000000000", "chunk of a divided file"),
+    ] {
+        let problem = told(&tar("bad.ova", members).err().unwrap());
+        assert!(problem.contains(words), "{problem}");
+    }
+    let bytes = std::fs::read(world.path("guest.ova")).unwrap();
+    for cut in [100, 511, 512, 1_000, 3_000, 100_000, bytes.len() - 20_000] {
+        std::fs::write(world.path("cut.ova"), &bytes[..cut]).unwrap();
+        let _ = Ova::read(&crate::fs::SharedFile::open_disk(&world.path("cut.ova")).unwrap());
+    }
+}
+
+#[test]
 fn parents_are_refused_and_what_is_damaged_is_named() {
     let world = World::new();
     let allowed = OpenOptions { allow_backing: true, ..OpenOptions::default() };
