@@ -14,3 +14,5 @@ pub mod format;
 pub mod joined;
 mod number;
 pub mod partition;
+#[doc(hidden)]
+pub mod testing;

@@ -17,6 +17,8 @@ mod ova;
 mod qcow2;
 mod source;
 mod table;
+#[doc(hidden)]
+pub mod testing;
 mod unpack;
 mod vdi;
 mod vhd;
@@ -151,28 +153,6 @@ fn unknown(source: &Source) -> Error {
     source
         .invalid("is no disk image that imgit knows: no magic number, partition table or file system")
         .with_hint("`raw:PATH` takes any file as the bytes of a disk")
-}
-
-/// For fuzzing: reads the spans and some bytes of a disk, whatever they are.
-#[doc(hidden)]
-pub fn any_disk(disk: &dyn ReadAt) {
-    let (mut at, mut buffer) = (0, vec![0; 8 << 10]);
-    for _ in 0..200 {
-        if at >= disk.size() {
-            break;
-        }
-        let Ok(span) = disk.span(at) else { break };
-        assert!(at < span.end && span.end <= disk.size(), "a span ends after it begins, and on the disk");
-        let count = buffer.len().min((span.end - at) as usize);
-        let read = disk.read_at(at, &mut buffer[..count]);
-        assert!(!span.zero || read.is_err() || buffer[..count].iter().all(|byte| *byte == 0));
-        at = span.end;
-    }
-    let places = (0..16).map(|step| disk.size() / 16 * step).chain([disk.size().saturating_sub(1)]);
-    for at in places.filter(|at| *at < disk.size()) {
-        let count = buffer.len().min((disk.size() - at) as usize);
-        let _ = disk.read_at(at, &mut buffer[..count]);
-    }
 }
 
 #[cfg(test)]

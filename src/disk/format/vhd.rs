@@ -66,9 +66,14 @@ fn footer(source: &Source) -> Result<[u8; 512]> {
     Ok(footer)
 }
 
-fn check_sum(source: &Source, bytes: &[u8], at: usize, what: &str) -> Result<()> {
+/// The sum of all bytes but its own four at `at`, inverted.
+pub fn checksum(bytes: &[u8], at: usize) -> u32 {
     let sum = |sum: u32, byte: &u8| sum.wrapping_add(u32::from(*byte));
-    let found = !bytes[..at].iter().chain(&bytes[at + 4..]).fold(0, sum);
+    !bytes[..at].iter().chain(&bytes[at + 4..]).fold(0, sum)
+}
+
+fn check_sum(source: &Source, bytes: &[u8], at: usize, what: &str) -> Result<()> {
+    let found = checksum(bytes, at);
     let expected = be32(bytes, at);
     if found == expected {
         return Ok(());

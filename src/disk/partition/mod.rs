@@ -10,6 +10,8 @@ mod guid;
 pub mod lvm;
 mod mbr;
 mod probe;
+#[doc(hidden)]
+pub mod testing;
 mod types;
 
 pub use guid::guid;

@@ -3,6 +3,7 @@
 //! libFuzzer calls them through `src/bin`, and `tests/it/fuzz_seeds.rs` calls them with the seeds and
 //! with mutations of them, on any machine.
 
+use imgit::disk;
 use imgit::fs::File;
 use imgit::fs::SharedFile;
 use imgit::history::Commit;
@@ -44,6 +45,8 @@ pub const TARGETS: &[Target] = &[
     ("archive", archive),
     ("names", names),
     ("pack", pack),
+    ("disk_image", disk_image),
+    ("partition", partition),
 ];
 
 /// A layer's tar: taken apart and rebuilt it is the same, or it is refused.
@@ -174,4 +177,14 @@ pub fn pack(bytes: &[u8]) {
         let start = trailer.footer_offset as usize;
         let _ = trailer.open("pack", &bytes[start..start + trailer.stored_len as usize]);
     }
+}
+
+/// A disk image of any format, as runs laid over zeros.
+pub fn disk_image(bytes: &[u8]) {
+    disk::testing::any_image(bytes);
+}
+
+/// A disk with its tables, file systems and volumes, as runs laid over zeros.
+pub fn partition(bytes: &[u8]) {
+    disk::testing::any_partitioned(bytes);
 }

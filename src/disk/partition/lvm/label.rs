@@ -114,28 +114,8 @@ fn area_text(disk: &dyn ReadAt, (area_at, area_len): (u64, u64)) -> Result<Optio
 }
 
 /// CRC-32 with another start, and not inverted at the end.
-fn checksum(bytes: &[u8]) -> u32 {
+pub fn checksum(bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(!CHECKSUM_START);
     hasher.update(bytes);
     !hasher.finalize()
-}
-
-#[cfg(test)]
-pub mod testing {
-    /// Makes a label sound again after a change.
-    pub fn seal_label(sector: &mut [u8]) {
-        let sum = super::checksum(&sector[20..512]);
-        sector[16..20].copy_from_slice(&sum.to_le_bytes());
-    }
-
-    /// Puts another text into an area, and makes its header sound.
-    pub fn put_text(disk: &mut [u8], area_at: usize, text: &[u8]) {
-        disk[area_at + 512..][..text.len()].copy_from_slice(text);
-        let header = &mut disk[area_at..area_at + 512];
-        header[40..48].copy_from_slice(&512_u64.to_le_bytes());
-        header[48..56].copy_from_slice(&(text.len() as u64).to_le_bytes());
-        header[56..60].copy_from_slice(&super::checksum(text).to_le_bytes());
-        let sum = super::checksum(&header[4..]);
-        header[..4].copy_from_slice(&sum.to_le_bytes());
-    }
 }

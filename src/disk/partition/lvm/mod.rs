@@ -5,6 +5,8 @@
 //! volumes. Format: LVM2, `lib/format_text/layout.h`.
 
 mod label;
+#[doc(hidden)]
+pub mod testing;
 mod text;
 
 pub use label::Label;

@@ -1,17 +1,23 @@
 //! A group of three disks that LVM made (testdata/make/lvm.sh): each 4 KiB block of a volume begins
 //! with the volume's name and the block's number.
 
+use super::testing::put_text;
+use super::testing::seal_label;
 use super::*;
 use crate::disk::partition::Kind;
 use crate::disk::partition::probe;
+use std::sync::LazyLock;
 
 fn fixture() -> Vec<Vec<u8>> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/lvm");
-    let read = |number| {
-        let packed = std::fs::read(folder.join(format!("pv{number}.zst"))).unwrap();
-        zstd::decode_all(&packed[..]).unwrap()
-    };
-    [1, 2, 3].map(read).into()
+    static DISKS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/lvm");
+        let read = |number| {
+            let packed = std::fs::read(folder.join(format!("pv{number}.zst"))).unwrap();
+            zstd::decode_all(&packed[..]).unwrap()
+        };
+        [1, 2, 3].map(read).into()
+    });
+    DISKS.clone()
 }
 
 fn named(disks: Vec<Vec<u8>>) -> Vec<(String, Arc<dyn ReadAt>)> {
@@ -34,7 +40,7 @@ fn with_text(change: impl Fn(String) -> String) -> Vec<Vec<u8>> {
     let mut disks = fixture();
     for disk in &mut disks {
         let (area_at, text) = text_of(disk);
-        label::testing::put_text(disk, area_at, change(text).as_bytes());
+        put_text(disk, area_at, change(text).as_bytes());
     }
     disks
 }
@@ -106,7 +112,7 @@ fn the_newest_text_counts_wherever_it_is() {
     let (area_at, text) = text_of(&disks[2]);
     let seqno = text.lines().find(|line| line.contains("seqno")).unwrap();
     let newer = text.replace(seqno, "seqno = 999").replace("small {", "renamed {");
-    label::testing::put_text(&mut disks[2], area_at, newer.as_bytes());
+    put_text(&mut disks[2], area_at, newer.as_bytes());
     let found = volumes(&named(disks.clone())).unwrap();
     assert!(found.volumes.iter().any(|volume| volume.name == "renamed"));
     // One damaged copy is told, and the others serve.
@@ -166,7 +172,7 @@ fn damage_of_any_sort_is_a_problem_or_a_volume() {
         for step in 0..8 {
             disk[512 + (round * 7_919 + step * 104_729) % 8_192] ^= 1 << (round % 8);
         }
-        label::testing::seal_label(&mut disk[512..1_024]);
+        seal_label(&mut disk[512..1_024]);
         if let Ok(found) = volumes(&named(disks)) {
             for volume in &found.volumes {
                 let _ = volume.disk.read_at(0, &mut [0; 512]);

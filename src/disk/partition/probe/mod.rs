@@ -94,6 +94,7 @@ type Look = fn(&dyn ReadAt) -> Result<Option<Probe>>;
 
 /// What is read at most to find that all is zero where the disk does not know by itself.
 pub const ZERO_READ_BYTES_MAX: u64 = 64 << 20;
+const ZERO_STEP_BYTES: usize = 64 << 10;
 
 /// Names what `disk` holds.
 pub fn probe(disk: &dyn ReadAt) -> Result<Probe> {
@@ -132,7 +133,7 @@ fn others(disk: &dyn ReadAt) -> Result<Option<Probe>> {
 
 fn is_zero(disk: &dyn ReadAt) -> Result<bool> {
     let (mut at, mut read) = (0, 0);
-    let mut buffer = vec![0; 64 << 10];
+    let (mut buffer, zeros) = (vec![0; ZERO_STEP_BYTES], vec![0; ZERO_STEP_BYTES]);
     while at < disk.size() {
         let span = disk.span(at)?;
         if span.zero {
@@ -145,7 +146,7 @@ fn is_zero(disk: &dyn ReadAt) -> Result<bool> {
             return Ok(false);
         }
         disk.read_at(at, &mut buffer[..count])?;
-        if buffer[..count].iter().any(|byte| *byte != 0) {
+        if buffer[..count] != zeros[..count] {
             return Ok(false);
         }
         at += count as u64;
