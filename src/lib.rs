@@ -22,8 +22,8 @@
 //! ```
 //!
 //! A module imports from those below it and never from one above or beside it in its row, but that
-//! `oci` uses `layer` and `fs`, both of them and `store` use `tree`, and `history` borrows the names
-//! and digests of `oci`. `tests/it/layering.rs` holds the exact table and fails on any other import.
+//! `oci` uses `layer` and `fs`, `disk` uses `fs`, `layer`, `fs` and `store` use `tree`, and `history`
+//! borrows the names and digests of `oci`. `tests/it/layering.rs` holds the exact table and fails on any other import.
 //!
 //! # What is not there
 //!

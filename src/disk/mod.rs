@@ -10,5 +10,11 @@
 
 pub mod bytes;
 pub mod files;
+pub mod format;
+pub mod joined;
 pub mod native;
+mod number;
+pub mod partition;
 pub mod skeleton;
+#[doc(hidden)]
+pub mod testing;

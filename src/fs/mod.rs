@@ -8,6 +8,7 @@
 pub mod atomic;
 pub mod chain;
 pub mod folder;
+pub mod members;
 pub mod scan;
 pub mod window;
 pub mod xattrs;

@@ -2,12 +2,17 @@
 
 use crate::error::Error;
 use crate::error::Result;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,8 +33,61 @@ impl SharedFile {
         Ok(SharedFile { file: Arc::new(file), path: path.into(), len })
     }
 
+    /// Opens a regular file or a block device; for anything else nothing is waited for and it is an error.
+    pub fn open_disk(path: &Path) -> Result<SharedFile> {
+        // Without waiting: a fifo opened for reading would wait for its writer.
+        let flags = OFlags::NONBLOCK.bits() as i32;
+        let options = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let mut file = options.map_err(Error::io("open", path))?;
+        let metadata = file.metadata().map_err(Error::io("stat", path))?;
+        let len = match metadata.file_type() {
+            kind if kind.is_file() => metadata.len(),
+            // For these `stat` has no size.
+            kind if kind.is_block_device() => {
+                file.seek(SeekFrom::End(0)).map_err(Error::io("find the size of", path))?
+            }
+            _ => {
+                let thing = path.display().to_string();
+                return Err(Error::invalid(thing, "is neither a regular file nor a block device"));
+            }
+        };
+        Ok(SharedFile { file: Arc::new(file), path: path.into(), len })
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Device and inode: two paths with one identity are one file.
+    pub fn identity(&self) -> Result<(u64, u64)> {
+        let metadata = self.file.metadata().map_err(Error::io("stat", &self.path))?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
+    /// Fills `buffer` from `offset` on; a file that ends before is an error.
+    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(buffer, offset).map_err(Error::io("read", &self.path))
+    }
+
+    /// Where the run of data, or the hole, that `offset` (below [`SharedFile::len`]) lies in ends, and
+    /// whether it is a hole. A file system that keeps no holes has one run.
+    pub fn hole(&self, offset: u64) -> Result<(u64, bool)> {
+        let seek = |to| match rustix::fs::seek(&self.file, to) {
+            Ok(at) => Ok(Some(at.min(self.len))),
+            // No more data: a hole up to the end.
+            Err(Errno::NXIO) => Ok(Some(self.len)),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(None),
+            Err(err) => Err(Error::io("find the holes of", &self.path)(err.into())),
+        };
+        match seek(rustix::fs::SeekFrom::Data(offset))? {
+            Some(data) if data > offset => Ok((data, true)),
+            Some(_) => match seek(rustix::fs::SeekFrom::Hole(offset))? {
+                Some(hole) if hole > offset => Ok((hole, false)),
+                // Punched in this very moment, or no holes known.
+                _ => Ok((self.len, false)),
+            },
+            None => Ok((self.len, false)),
+        }
     }
 
     pub fn len(&self) -> u64 {
@@ -91,6 +149,31 @@ impl Seek for Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn holes_are_known_and_what_is_no_file_is_not_waited_for() {
+        let folder = crate::fs::temp_dir().unwrap();
+        let path = folder.path().join("sparse");
+        let file = File::create(&path).unwrap();
+        file.write_all_at(b"data", 1 << 20).unwrap();
+        file.set_len(4 << 20).unwrap();
+        let file = SharedFile::open_disk(&path).unwrap();
+        assert_eq!(file.hole(0).unwrap(), (1 << 20, true));
+        let (end, hole) = file.hole(1 << 20).unwrap();
+        assert!(!hole && end < 2 << 20, "{end}");
+        assert_eq!(file.hole(end).unwrap(), (4 << 20, true));
+        let mut buffer = [0; 8];
+        file.read_exact_at((1 << 20) - 4, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"\0\0\0\0data");
+        assert!(file.read_exact_at((4 << 20) - 4, &mut buffer).is_err());
+
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .unwrap();
+        for path in [&fifo, folder.path(), Path::new("/dev/zero")] {
+            assert!(SharedFile::open_disk(path).is_err(), "{}", path.display());
+        }
+    }
 
     #[test]
     fn windows_do_not_disturb_each_other() {

@@ -132,6 +132,7 @@ fn write_seeds() {
 
     disks(&put);
     from_a_store(&put);
+    disks(&put);
     for (name, text) in [
         ("image", "docker.io/library/debian:12"),
         (
@@ -300,6 +301,72 @@ fn file_systems(put: &dyn Fn(&str, &str, &[u8])) {
         }
         keep("fat", name);
     }
+}
+
+/// Small disks made by the tools that make disks, as the runs that the targets take.
+fn disks(put: &dyn Fn(&str, &str, &[u8])) {
+    use std::process::Command;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = |command: &str, input: &str| {
+        fs::write(folder.join("input"), input).unwrap();
+        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+        let out = Command::new("sh")
+            .args(["-ec", command])
+            .env("PATH", path)
+            .current_dir(folder)
+            .stdin(fs::File::open(folder.join("input")).unwrap())
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let seed = |target: &str, name: &str, file: &str| {
+        put(target, name, &imgit::disk::testing::pack(&fs::read(folder.join(file)).unwrap()));
+    };
+    let text = b"some words of a guest ".repeat(40);
+    let mut raw = vec![0; 1 << 20];
+    raw[700 << 10..][..text.len()].copy_from_slice(&text);
+    raw[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(folder.join("raw"), raw).unwrap();
+    for (name, options) in [
+        ("qcow2", "qcow2 -o cluster_size=4k"),
+        ("qcow2-v2", "qcow2 -o compat=0.10,cluster_size=512"),
+        ("qcow2-subclusters", "qcow2 -o extended_l2=on,cluster_size=16k"),
+        ("qcow2-zlib", "qcow2 -c -o cluster_size=4k"),
+        ("qcow2-zstd", "qcow2 -c -o compression_type=zstd,cluster_size=4k"),
+        ("vmdk", "vmdk"),
+        ("vmdk-stream", "vmdk -o subformat=streamOptimized"),
+        ("vmdk-flat", "vmdk -o subformat=monolithicFlat"),
+        ("vdi", "vdi"),
+        ("vhd", "vpc"),
+        ("vhd-fixed", "vpc -o subformat=fixed"),
+        ("vhdx", "vhdx -o block_size=1M,log_size=1M"),
+    ] {
+        run(&format!("qemu-img convert -f raw -O {options} raw image"), "");
+        seed("disk_image", name, "image");
+    }
+    run("qemu-img create -q -u -f qcow2 -b /etc/passwd -F raw backing 1M", "");
+    seed("disk_image", "qcow2-backing", "backing");
+    let logical = "label: dos\n,1M,83\n,2M,5\n,500K,82\n,500K,8e\n";
+    for (name, size, command, input) in [
+        ("gpt", "3M", "sfdisk -q disk", "label: gpt\nsize=500K,type=U,name=a\nsize=500K,type=L,name=b\n"),
+        ("gpt-4k", "3M", "fdisk -b 4096 disk", "g\nn\n1\n\n+100K\nw\n"),
+        ("mbr", "4M", "sfdisk -q disk", logical),
+        ("ext4", "1M", "mke2fs -q -t ext4 -O ^has_journal -L label disk", ""),
+        ("fat12", "512K", "mkfs.vfat -F 12 -n LABEL disk", ""),
+        ("fat32", "512K", "mkfs.vfat -F 32 -n LABEL disk 2>/dev/null", ""),
+        ("swap", "64K", "mkswap -q -L label disk", ""),
+        ("iso", "0", "genisoimage -quiet -V LABEL -o disk input", "text"),
+        ("squashfs", "0", "mksquashfs input disk -quiet -noappend -no-progress", "text"),
+    ] {
+        run(&format!("rm -f disk; truncate -s {size} disk; {command}"), input);
+        seed("partition", name, "disk");
+    }
+    // More than the metadata at the start is not looked at.
+    let lvm = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/lvm/pv1.zst")).unwrap();
+    let mut lvm = zstd::decode_all(&lvm[..]).unwrap();
+    lvm.truncate(2 << 20);
+    put("partition", "lvm", &imgit::disk::testing::pack(&lvm));
 }
 
 /// The smallest archives of an image without layers.

@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["tree"]),
     ("fs", &["tree"]),
     ("oci", &["fs", "layer"]),
-    ("disk", &[]),
+    ("disk", &["fs"]),
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),
@@ -54,8 +54,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap::", &["cli"]),
     ("ctrlc::", &["cli"]),
     ("tar::", &["export", "oci"]),
-    ("flate2::", &["layer/gzip"]),
-    ("zstd::", &["layer/compression", "store/pack"]),
+    ("flate2::", &["disk/format/unpack", "layer/gzip"]),
+    ("zstd::", &["disk/format/unpack", "layer/compression", "store/pack"]),
     ("use crate::*", &[]),
 ];
 

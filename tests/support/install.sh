@@ -9,9 +9,11 @@ set -eu
 
 # A C compiler and linker for the crates that bring C (zstd, zlib-ng); a fresh Rust machine may have none.
 build="gcc libc6-dev make cmake pkg-config"
-# The engines whose reading of an image is the truth, and the tools that make odd files and disks.
-test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq \
-e2fsprogs dosfstools mtools util-linux"
+# The engines whose reading of an image is the truth, and the tools that make odd files.
+test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq"
+# What makes disk images, partition tables and file systems, and says what is in them.
+test="$test qemu-utils fdisk gdisk e2fsprogs dosfstools mtools xfsprogs btrfs-progs ntfs-3g exfatprogs"
+test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
 # What made the fixtures in testdata/.
 testdata="$test"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.

@@ -57,6 +57,8 @@ pub const TARGETS: &[Target] = &[
     ("skeleton", skeleton),
     ("ext", file_system),
     ("fat", file_system),
+    ("disk_image", disk_image),
+    ("partition", partition),
 ];
 
 /// What a file system's image is filled up to with zeros, so that seeds need not end in them: no FAT16
@@ -243,4 +245,14 @@ impl FileSink for Told {
         assert!(self.seen.insert(path));
         Ok(())
     }
+}
+
+/// A disk image of any format, as runs laid over zeros.
+pub fn disk_image(bytes: &[u8]) {
+    disk::testing::any_image(bytes);
+}
+
+/// A disk with its tables, file systems and volumes, as runs laid over zeros.
+pub fn partition(bytes: &[u8]) {
+    disk::testing::any_partitioned(bytes);
 }
