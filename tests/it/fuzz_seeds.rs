@@ -130,7 +130,7 @@ fn write_seeds() {
     put("compressed", "zstd-frames", &[skippable, zstd::encode_all(&b"one"[..], 1).unwrap()].concat());
     put("compressed", "plain", &text);
 
-    disks(&put);
+    skeletons(&put);
     from_a_store(&put);
     disks(&put);
     for (name, text) in [
@@ -156,7 +156,7 @@ fn write_seeds() {
 }
 
 /// Recipes of disks, with every kind of op.
-fn disks(put: &dyn Fn(&str, &str, &[u8])) {
+fn skeletons(put: &dyn Fn(&str, &str, &[u8])) {
     use imgit::disk::skeleton::Fingerprints;
     use imgit::disk::skeleton::Hint;
     use imgit::disk::skeleton::testing::put_all;
