@@ -10,3 +10,5 @@
 
 pub mod bytes;
 pub mod files;
+pub mod guest;
+pub mod guestfs;

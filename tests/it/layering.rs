@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["tree"]),
     ("fs", &["tree"]),
     ("oci", &["fs", "layer"]),
-    ("disk", &[]),
+    ("disk", &["fs", "layer", "tree"]),
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),
@@ -54,6 +54,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ctrlc::", &["cli"]),
     ("tar::", &["export", "oci"]),
     ("flate2::", &["layer/compression"]),
+    ("libloading::", &["disk/guestfs/ffi"]),
+    ("unsafe", &["disk/guestfs/ffi"]),
     ("zstd::", &["layer/compression", "store/pack"]),
     ("use crate::*", &[]),
 ];
