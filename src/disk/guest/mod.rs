@@ -44,6 +44,9 @@ pub struct Image {
     pub path: PathBuf,
     /// As qemu names it: `raw`, `qcow2`, `vmdk`.
     pub format: String,
+    /// Lets a qcow2 read from the files it names as its base. One from a stranger could name any file
+    /// of this machine.
+    pub allow_backing: bool,
 }
 
 /// What opens an encrypted device: a passphrase for the one that `selector` names, by device

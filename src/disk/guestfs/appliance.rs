@@ -120,7 +120,8 @@ impl Appliance {
 
     /// Says whether qemu is there, as opposed to the tools that put its disk together.
     pub fn has_qemu(&self) -> bool {
-        self.children().iter().any(|(_, name)| name.starts_with(b"qemu"))
+        let machines = [&b"qemu-system"[..], b"qemu-kvm"];
+        self.children().iter().any(|(_, name)| machines.iter().any(|machine| name.starts_with(machine)))
     }
 
     /// Kills what the library has started; its call fails then.

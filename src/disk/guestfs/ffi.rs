@@ -17,6 +17,7 @@ use std::ffi::c_void;
 use std::ptr::null;
 use std::ptr::null_mut;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::Weak;
 
@@ -33,6 +34,8 @@ type List = *mut *mut c_char;
 unsafe extern "C" {
     fn free(block: *mut c_void);
 }
+
+type OnError = unsafe extern "C" fn(Raw, *mut c_void, Name);
 
 macro_rules! calls {
     ($($name:ident($($arg:ty),*) $(-> $answer:ty)?;)*) => {
@@ -56,8 +59,7 @@ macro_rules! calls {
 calls! {
     create() -> Raw;
     close(Raw);
-    last_error(Raw) -> Name;
-    set_error_handler(Raw, *const c_void, *const c_void);
+    set_error_handler(Raw, Option<OnError>, *mut c_void);
     version(Raw) -> *mut Version;
     free_version(*mut Version);
     set_backend(Raw, Name) -> c_int;
@@ -120,13 +122,46 @@ struct StructList<T> {
     val: *mut T,
 }
 
-/// Optional arguments count only where their bit is set, so later members may be missing.
+/// Optional arguments count only where their bit is set.
 #[repr(C)]
 struct AddDrive {
     bitmask: u64,
     readonly: c_int,
     format: Name,
-    rest: [*const c_void; 16],
+    iface: Name,
+    name: Name,
+    label: Name,
+    protocol: Name,
+    server: *const Name,
+    username: Name,
+    secret: Name,
+    cachemode: Name,
+    discard: Name,
+    copyonread: c_int,
+    blocksize: c_int,
+}
+
+const FORMAT_AND_CACHEMODE: u64 = 1 << 1 | 1 << 9;
+
+impl Default for AddDrive {
+    fn default() -> AddDrive {
+        AddDrive {
+            bitmask: 0,
+            readonly: 0,
+            format: null(),
+            iface: null(),
+            name: null(),
+            label: null(),
+            protocol: null(),
+            server: null(),
+            username: null(),
+            secret: null(),
+            cachemode: null(),
+            discard: null(),
+            copyonread: 0,
+            blocksize: 0,
+        }
+    }
 }
 
 #[repr(C)]
@@ -208,6 +243,23 @@ fn calls() -> Result<&'static Calls, &'static str> {
 struct Open {
     raw: Raw,
     calls: &'static Calls,
+    /// What the library said since it was last asked: a failure of `launch` has several causes.
+    said: Box<Mutex<Vec<String>>>,
+}
+
+/// More than these are not kept.
+const SAID_MAX: usize = 4;
+
+/// Keeps a message of the library, which it gives from inside the call that fails.
+unsafe extern "C" fn on_error(_: Raw, said: *mut c_void, message: Name) {
+    // SAFETY: the library gives what `create` told it, a mutex that lives as long as the handle, and
+    // a string that is its own until we return.
+    let (said, message) = unsafe { (&*said.cast::<Mutex<Vec<String>>>(), text_of(message.cast_mut())) };
+    let mut said = said.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if said.len() < SAID_MAX {
+        // A crash of the appliance is told with a page of advice: the first line says it.
+        said.extend(message.iter().filter_map(|message| message.lines().next().map(str::to_owned)));
+    }
 }
 
 // SAFETY: since libguestfs 1.38 each call locks its handle, so any thread may make it.
@@ -245,9 +297,10 @@ impl Handle {
         if raw.is_null() {
             return Err(Error::invalid("libguestfs", "cannot make a handle"));
         }
-        // SAFETY: no handler: errors are fetched, and nothing is printed.
-        unsafe { (calls.set_error_handler)(raw, null(), null()) };
-        Ok(Handle(Arc::new(Open { raw, calls })))
+        let said = Box::new(Mutex::new(Vec::new()));
+        // SAFETY: the mutex stays where it is when its box moves, and is dropped after the handle.
+        unsafe { (calls.set_error_handler)(raw, Some(on_error), (&raw const *said).cast_mut().cast()) };
+        Ok(Handle(Arc::new(Open { raw, calls, said })))
     }
 
     pub fn canceller(&self) -> Canceller {
@@ -280,11 +333,15 @@ impl Handle {
         self.done("set_backend_settings", code)
     }
 
-    /// Adds a disk that is only read: writes of the appliance (a journal's replay) go to a temporary
-    /// overlay. The format is never probed.
+    /// Adds a disk that may be written, and forgotten: no write is waited for.
     pub fn add_drive(&self, path: &[u8], format: &str) -> Result<()> {
         let (path, format) = (name_of(path)?, name_of(format.as_bytes())?);
-        let options = AddDrive { bitmask: 0b11, readonly: 1, format: format.as_ptr(), rest: [null(); 16] };
+        let options = AddDrive {
+            bitmask: FORMAT_AND_CACHEMODE,
+            format: format.as_ptr(),
+            cachemode: c"unsafe".as_ptr(),
+            ..AddDrive::default()
+        };
         // SAFETY: strings and struct outlive the call; only the members with a bit set are read.
         let code = unsafe { (self.0.calls.add_drive_opts_argv)(self.0.raw, path.as_ptr(), &options) };
         self.done("add_drive", code)
@@ -469,18 +526,18 @@ impl Handle {
         self.done("find0", code)
     }
 
-    /// One answer for each path below `/`, in their order.
-    pub fn lstat(&self, paths: &[Vec<u8>]) -> Result<Vec<Stat>> {
-        let names = Names::new(paths.iter().map(Vec::as_slice))?;
-        // SAFETY: the list outlives the call; the answer is the library's until it is freed.
+    /// One answer for each of these names in a folder, in their order.
+    pub fn lstat(&self, folder: &[u8], names: &[Vec<u8>]) -> Result<Vec<Stat>> {
+        let (folder, list) = (name_of(folder)?, Names::new(names.iter().map(Vec::as_slice))?);
+        // SAFETY: string and list outlive the call; the answer is the library's until it is freed.
         let found = unsafe {
-            let list = (self.0.calls.lstatnslist)(self.0.raw, c"/".as_ptr(), names.as_ptr());
+            let list = (self.0.calls.lstatnslist)(self.0.raw, folder.as_ptr(), list.as_ptr());
             let found = self.structs("lstatnslist", list)?.to_vec();
             (self.0.calls.free_statns_list)(list);
             found
         };
-        if found.len() != paths.len() {
-            let (asked, told) = (paths.len(), found.len());
+        if found.len() != names.len() {
+            let (asked, told) = (names.len(), found.len());
             return Err(Error::invalid("guestfs lstatnslist", format!("was asked for {asked}, told {told}")));
         }
         Ok(found)
@@ -648,12 +705,10 @@ impl Handle {
     }
 
     fn fault(&self, call: &str) -> Error {
-        // SAFETY: the string is the library's until the handle's next call; we copy it at once.
-        let text = unsafe { text_of((self.0.calls.last_error)(self.0.raw).cast_mut()) };
-        let text = text.unwrap_or_else(|| "failed without a word".into());
-        // A crash of the appliance is told with a page of advice: the first line says it.
-        let line = text.lines().next().unwrap_or_default();
-        Error::invalid(format!("guestfs {call}"), shown(line.as_bytes()))
+        let mut said = self.0.said.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let text = said.drain(..).collect::<Vec<_>>().join("; ");
+        let text = if text.is_empty() { "failed without a word".to_owned() } else { shown(text.as_bytes()) };
+        Error::invalid(format!("guestfs {call}"), text)
     }
 }
 

@@ -2,8 +2,8 @@
 //! mounts them and tells what is there.
 //!
 //! No byte of a guest's file system is parsed by the host: not by its kernel, not by this process.
-//! Disks are added read-only with their format forced, so nothing is written to them, and no format
-//! that a guest could have put into its first sector is believed.
+//! Nothing is written to the disks, and no format that a guest could have put into its first sector
+//! is believed ([`overlay`]).
 //!
 //! The library is loaded when it is first needed ([`ffi`] is the only door to it), so that imgit
 //! starts on machines that have none; there [`Guestfs::launch`] fails with the packages to install.
@@ -12,11 +12,13 @@ mod accel;
 mod appliance;
 mod ffi;
 mod inspect;
+mod overlay;
 mod stream;
 mod volumes;
 
 use self::accel::Accel;
 use self::appliance::Appliance;
+use self::overlay::Overlays;
 use super::files::FileSink;
 use super::guest::Filesystem;
 use super::guest::Guest;
@@ -29,6 +31,7 @@ use crate::error::Result;
 use crate::progress::Progress;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -46,6 +49,8 @@ pub struct LaunchOptions {
 /// A running appliance with the disks of one guest.
 pub struct Guestfs {
     appliance: Appliance,
+    /// What the appliance writes to. After it in this list: removed when qemu is gone.
+    _overlays: Arc<Overlays>,
     /// What [`Guest::filesystems`] found, once it was asked.
     filesystems: Option<Vec<Filesystem>>,
 }
@@ -59,7 +64,9 @@ impl Guestfs {
     /// Boots the appliance: 3 seconds with KVM, 15 without, and as long again the first time, when the
     /// library puts it together. The user's `LIBGUESTFS_*` variables win over what we choose.
     pub fn launch(images: &[Image], options: &LaunchOptions, progress: &dyn Progress) -> Result<Guestfs> {
-        let mut guest = Guestfs { appliance: booted(images, options, progress)?, filesystems: None };
+        let overlays = Arc::new(Overlays::new()?);
+        let appliance = booted(images, &overlays, options, progress)?;
+        let mut guest = Guestfs { appliance, _overlays: overlays, filesystems: None };
         if !options.keys.is_empty() {
             guest.unlock(&options.keys, progress)?;
         }
@@ -74,18 +81,23 @@ impl Guestfs {
     }
 }
 
-fn booted(images: &[Image], options: &LaunchOptions, progress: &dyn Progress) -> Result<Appliance> {
+fn booted(
+    images: &[Image],
+    overlays: &Arc<Overlays>,
+    options: &LaunchOptions,
+    progress: &dyn Progress,
+) -> Result<Appliance> {
     if images.is_empty() {
         return Err(Error::Usage("no disk to start the appliance with".into()));
     }
     progress.begin("starting the appliance", None);
     let cache = options.cache.as_deref();
     if std::env::var_os("LIBGUESTFS_BACKEND_SETTINGS").is_some() {
-        return boot(images, None, progress);
+        return boot(images, overlays, None, progress);
     }
     let mut failed = None;
     for accel in accel::choices(cache) {
-        match boot(images, Some(accel), progress) {
+        match boot(images, overlays, Some(accel), progress) {
             Ok(appliance) => {
                 accel::remember(accel, cache);
                 return Ok(appliance);
@@ -98,7 +110,12 @@ fn booted(images: &[Image], options: &LaunchOptions, progress: &dyn Progress) ->
 }
 
 /// One try; `None` leaves everything to the library and the user's variables.
-fn boot(images: &[Image], accel: Option<Accel>, progress: &dyn Progress) -> Result<Appliance> {
+fn boot(
+    images: &[Image],
+    overlays: &Arc<Overlays>,
+    accel: Option<Accel>,
+    progress: &dyn Progress,
+) -> Result<Appliance> {
     let appliance = Appliance::new().map_err(|err| match err {
         Error::NotFound { .. } => Error::Context {
             doing: "libguestfs is not installed, and VM disks are read through it".into(),
@@ -107,7 +124,7 @@ fn boot(images: &[Image], accel: Option<Accel>, progress: &dyn Progress) -> Resu
         },
         other => other,
     })?;
-    let disks: Vec<_> = images.iter().map(|image| (image.path.clone(), image.format.clone())).collect();
+    let (images, overlays) = (images.to_vec(), Arc::clone(overlays));
     let launched = appliance.start(move |handle| {
         if std::env::var_os("LIBGUESTFS_BACKEND").is_none() {
             // Elsewhere than on Debian libvirt may be the default; it cannot read root's files.
@@ -116,8 +133,9 @@ fn boot(images: &[Image], accel: Option<Accel>, progress: &dyn Progress) -> Resu
         if accel == Some(Accel::Emulated) {
             handle.set_backend_settings(&["force_tcg"])?;
         }
-        for (path, format) in &disks {
-            handle.add_drive(path.as_os_str().as_bytes(), format)?;
+        for (at, image) in images.iter().enumerate() {
+            let path = overlays.make(at, image)?;
+            handle.add_drive(path.as_os_str().as_bytes(), "qcow2")?;
         }
         handle.launch()
     });

@@ -81,8 +81,10 @@ struct Reading<'a> {
     subvolumes: Vec<TreePath>,
     seen: Seen,
     /// Those of the tar, then those that it did not have, which are `None`.
-    specials: Vec<(TreePath, Option<(Attr, Found<'static>)>)>,
+    specials: Vec<Special>,
 }
+
+type Special = (TreePath, Option<(Attr, Found<'static>)>);
 
 impl Reading<'_> {
     fn tar(&mut self, appliance: &Appliance) -> Result<()> {
@@ -172,13 +174,13 @@ impl Reading<'_> {
 
     fn put_specials(&mut self, appliance: &Appliance) -> Result<()> {
         let mut specials = std::mem::take(&mut self.specials);
-        specials.sort_by(|one, two| one.0.cmp(&two.0));
+        specials.sort_by(|one, two| one.0.split().cmp(&two.0.split()));
         let mut first_names: HashMap<(i64, i64), TreePath> = HashMap::new();
-        let mut specials = specials.into_iter().peekable();
-        while specials.peek().is_some() {
-            let batch: Vec<_> = specials.by_ref().take(STATS_AT_ONCE).collect();
-            let paths: Vec<_> = batch.iter().map(|(path, _)| path.as_bytes().to_vec()).collect();
-            let stats = appliance.call(self.progress, move |handle| handle.lstat(&paths))?;
+        while !specials.is_empty() {
+            let (folder, names) = one_folder(&specials);
+            let rest = specials.split_off(names.len());
+            let batch = std::mem::replace(&mut specials, rest);
+            let stats = appliance.call(self.progress, move |handle| handle.lstat(&folder, &names))?;
             for ((path, told), stat) in batch.into_iter().zip(stats) {
                 let (attr, found) = match told {
                     Some(told) => told,
@@ -197,6 +199,15 @@ impl Reading<'_> {
         }
         Ok(())
     }
+}
+
+/// The folder of the first of these, from the root, and the names of those that follow in it.
+fn one_folder(specials: &[Special]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let split = |special: &Special| special.0.split().map(|(folder, name)| (folder, name.to_vec()));
+    let parts = specials.iter().take(STATS_AT_ONCE).map_while(split);
+    let folder = specials.first().and_then(split).map(|(folder, _)| folder).unwrap_or_default();
+    let names = parts.take_while(|(other, _)| *other == folder).map(|(_, name)| name).collect();
+    ([b"/", folder.as_bytes()].concat(), names)
 }
 
 /// What stands at a path that the tar left out: a socket, or the folder of a subvolume.
