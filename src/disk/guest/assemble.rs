@@ -161,9 +161,8 @@ impl Work<'_> {
         }
     }
 
-    /// The nodes from the root to the folder that holds the mount point, each with the place of the
-    /// next; or why there is no such way.
-    fn way(&self, tree: &Tree, path: &TreePath) -> Result<Result<Vec<(Arc<Node>, usize)>, &'static str>> {
+    /// The way to the folder that is to be mounted on; or why there is none.
+    fn way(&self, tree: &Tree, path: &TreePath) -> Result<Result<Way, &'static str>> {
         let mut way = Vec::new();
         let mut ids = tree.root;
         for part in path.parts() {
@@ -182,7 +181,7 @@ impl Work<'_> {
     }
 
     /// Writes the nodes of the way anew, innermost first.
-    fn rewrite(&mut self, way: Vec<(Arc<Node>, usize)>, mounted: &Tree) -> Result<crate::tree::NodeIds> {
+    fn rewrite(&mut self, way: Way, mounted: &Tree) -> Result<crate::tree::NodeIds> {
         let mut ids = mounted.root;
         let mut attr = Some(mounted.root_attr.clone());
         for (node, at) in way.into_iter().rev() {
@@ -225,6 +224,9 @@ impl Work<'_> {
         }
     }
 }
+
+/// Nodes from the root on, each with the place of the next in it.
+type Way = Vec<(Arc<Node>, usize)>;
 
 #[derive(Default)]
 struct Sum {

@@ -147,3 +147,6 @@ impl Subvolume {
         TreePath::parse(self.path.as_bytes()).ok().filter(|path| !path.is_root())
     }
 }
+
+#[cfg(test)]
+mod tests;

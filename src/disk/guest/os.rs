@@ -46,13 +46,16 @@ pub struct TreeFiles<'a> {
 
 /// Returns what the tree at `root` holds; `None` where nothing speaks of a system.
 ///
-/// Mount points that lead to none of `filesystems` are left out; the root is always one.
+/// Mount points that lead to none of `filesystems` are left out; the root is always one. Where some
+/// of it (`/usr`, `/boot`) is on others of them, ask for the root alone first and for the tree that is
+/// assembled along the answer's mount points then.
 pub fn system(files: &dyn Files, root: &str, filesystems: &[Filesystem]) -> Result<Option<Os>> {
     let release = first_text(files, &["etc/os-release", "usr/lib/os-release"])?;
     let fstab = first_text(files, &["etc/fstab"])?;
     let arch = arch(files)?;
-    // A home or a boot partition has none of these; a Linux before os-release has the other two.
-    if release.is_none() && (fstab.is_none() || arch.is_none()) {
+    // A home or a boot partition has none of these. Without os-release it is a Linux from before
+    // that, or one whose /usr is another file system.
+    if release.is_none() && (fstab.is_none() || !list(files, "etc")?.iter().any(|name| name == b"passwd")) {
         return Ok(None);
     }
     let release = release::parse(release.as_deref().unwrap_or_default());

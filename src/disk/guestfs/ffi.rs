@@ -5,6 +5,7 @@
 //! of libguestfs 1.44, whose ABI is stable: functions are added and none is changed.
 #![allow(unsafe_code, reason = "a C library; each block says why it is sound")]
 
+use crate::attr::Xattr;
 use crate::error::Error;
 use crate::error::Result;
 use crate::path::shown;
@@ -70,15 +71,11 @@ calls! {
     list_devices(Raw) -> List;
     list_partitions(Raw) -> List;
     list_filesystems(Raw) -> List;
-    vfs_type(Raw, Name) -> Text;
-    vfs_label(Raw, Name) -> Text;
-    vfs_uuid(Raw, Name) -> Text;
+    blkid(Raw, Name) -> List;
     blockdev_getsize64(Raw, Name) -> i64;
     part_to_dev(Raw, Name) -> Text;
     part_to_partnum(Raw, Name) -> c_int;
-    part_get_gpt_guid(Raw, Name, c_int) -> Text;
     mountable_device(Raw, Name) -> Text;
-    mountable_subvolume(Raw, Name) -> Text;
     btrfs_subvolume_get_default(Raw, Name) -> i64;
     btrfs_subvolume_list(Raw, Name) -> *mut StructList<Subvolume>;
     free_btrfssubvolume_list(*mut StructList<Subvolume>);
@@ -364,16 +361,13 @@ impl Handle {
         self.list0("list_filesystems", self.0.calls.list_filesystems).map(pairs)
     }
 
-    pub fn vfs_type(&self, mountable: &str) -> Result<String> {
-        self.text1("vfs_type", self.0.calls.vfs_type, mountable)
-    }
-
-    pub fn vfs_label(&self, mountable: &str) -> Result<String> {
-        self.text1("vfs_label", self.0.calls.vfs_label, mountable)
-    }
-
-    pub fn vfs_uuid(&self, mountable: &str) -> Result<String> {
-        self.text1("vfs_uuid", self.0.calls.vfs_uuid, mountable)
+    /// What blkid(8) tells of a device in its `export` form: `TYPE`, `LABEL`, `UUID`,
+    /// `PART_ENTRY_UUID` … An error where nothing is known.
+    pub fn blkid(&self, device: &str) -> Result<Vec<(String, String)>> {
+        let device = name_of(device.as_bytes())?;
+        // SAFETY: the string outlives the call.
+        let list = unsafe { (self.0.calls.blkid)(self.0.raw, device.as_ptr()) };
+        self.list("blkid", list).map(pairs)
     }
 
     /// In bytes.
@@ -393,23 +387,9 @@ impl Handle {
         self.number1("part_to_partnum", self.0.calls.part_to_partnum, partition)
     }
 
-    /// What a fstab calls PARTUUID.
-    pub fn gpt_guid(&self, disk: &str, number: u32) -> Result<String> {
-        let disk = name_of(disk.as_bytes())?;
-        let number =
-            c_int::try_from(number).map_err(|_| Error::invalid("partition number", "is too large"))?;
-        // SAFETY: the string outlives the call.
-        let text = unsafe { (self.0.calls.part_get_gpt_guid)(self.0.raw, disk.as_ptr(), number) };
-        self.text("part_get_gpt_guid", text)
-    }
-
     /// The device under a mountable, which may be a subvolume.
     pub fn device_of(&self, mountable: &str) -> Result<String> {
         self.text1("mountable_device", self.0.calls.mountable_device, mountable)
-    }
-
-    pub fn subvolume_of(&self, mountable: &str) -> Result<String> {
-        self.text1("mountable_subvolume", self.0.calls.mountable_subvolume, mountable)
     }
 
     pub fn btrfs_default(&self, device: &str) -> Result<u64> {
@@ -543,7 +523,7 @@ impl Handle {
         Ok(found)
     }
 
-    pub fn xattrs(&self, path: &[u8]) -> Result<Vec<(Box<[u8]>, Box<[u8]>)>> {
+    pub fn xattrs(&self, path: &[u8]) -> Result<Vec<Xattr>> {
         let path = name_of(path)?;
         // SAFETY: the string outlives the call; the list is the library's until it is freed, and each
         // value in it has the length it says.

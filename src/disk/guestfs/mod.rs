@@ -3,9 +3,9 @@
 //!
 //! No byte of a guest's file system is parsed by the host: not by its kernel, not by this process.
 //! Nothing is written to the disks, and no format that a guest could have put into its first sector
-//! is believed ([`overlay`]).
+//! is believed (`overlay.rs`).
 //!
-//! The library is loaded when it is first needed ([`ffi`] is the only door to it), so that imgit
+//! The library is loaded when it is first needed (`ffi.rs` is the only door to it), so that imgit
 //! starts on machines that have none; there [`Guestfs::launch`] fails with the packages to install.
 
 mod accel;
@@ -125,6 +125,9 @@ fn boot(
         other => other,
     })?;
     let (images, overlays) = (images.to_vec(), Arc::clone(overlays));
+    let made = appliance.call(progress, move |_| {
+        images.iter().enumerate().map(|(at, image)| overlays.make(at, image)).collect::<Result<Vec<_>>>()
+    })?;
     let launched = appliance.start(move |handle| {
         if std::env::var_os("LIBGUESTFS_BACKEND").is_none() {
             // Elsewhere than on Debian libvirt may be the default; it cannot read root's files.
@@ -133,8 +136,7 @@ fn boot(
         if accel == Some(Accel::Emulated) {
             handle.set_backend_settings(&["force_tcg"])?;
         }
-        for (at, image) in images.iter().enumerate() {
-            let path = overlays.make(at, image)?;
+        for path in &made {
             handle.add_drive(path.as_os_str().as_bytes(), "qcow2")?;
         }
         handle.launch()

@@ -7,7 +7,6 @@ use crate::disk::guest::Partition;
 use crate::disk::guest::Subvolume;
 use crate::error::Error;
 use crate::error::Result;
-use std::collections::HashMap;
 
 /// The top level of every btrfs.
 const BTRFS_TOP: u64 = 5;
@@ -46,56 +45,95 @@ pub fn unlock(handle: &Handle, keys: &[Key]) -> Result<()> {
 fn encrypted(handle: &Handle) -> Result<Vec<(String, String)>> {
     let mut devices = handle.list_devices()?;
     devices.extend(handle.list_partitions()?);
-    devices.retain(|device| handle.vfs_type(device).is_ok_and(|kind| kind == LUKS));
-    devices.into_iter().map(|device| handle.vfs_uuid(&device).map(|uuid| (device, uuid))).collect()
+    let told = devices.into_iter().map(|device| (Tags::of(handle, &device), device));
+    Ok(told
+        .filter(|(tags, _)| tags.is_encrypted())
+        .filter_map(|(tags, device)| Some((device, tags.get("UUID")?)))
+        .collect())
 }
 
 pub fn filesystems(handle: &Handle) -> Result<Vec<Filesystem>> {
     let disks = handle.list_devices()?;
     let partitions = handle.list_partitions()?;
     let mut listed = handle.list_filesystems()?;
-    for (device, _) in encrypted(handle)? {
-        if !listed.iter().any(|(name, _)| *name == device) {
-            listed.push((device, LUKS.to_owned()));
+    // The list leaves out what must be opened first.
+    for device in disks.iter().chain(&partitions) {
+        if !listed.iter().any(|(name, _)| name == device) {
+            let tags = Tags::of(handle, device);
+            if tags.is_encrypted() {
+                listed.push((device.clone(), LUKS.to_owned()));
+            }
         }
     }
     let mut found = Vec::with_capacity(listed.len());
-    let mut volumes: HashMap<String, Vec<Volume>> = HashMap::new();
-    for (mountable, kind) in listed {
-        let device = handle.device_of(&mountable)?;
-        if kind == "btrfs" {
-            let volume = Volume::of(handle, &mountable, &device)?;
-            volumes.entry(device.clone()).or_default().push(volume);
+    for (device, kind) in listed {
+        // Names of subvolumes in the list may have another disk's letter than we gave the disk: the
+        // library translates those of devices only. So we ask each btrfs ourselves.
+        if !device.starts_with("/dev/") {
+            continue;
         }
-        let word = |text: Result<String>| text.ok().filter(|text| !text.is_empty());
-        let partition = if partitions.contains(&device) {
-            partition(handle, &disks, &device)?
-        } else {
-            whole(&disks, &device)
-        };
-        let part_uuid = match partition {
-            Some(Partition { disk, number }) if number > 0 => {
-                // An MBR has no such names, which is an error here and no news.
-                word(handle.gpt_guid(&disks[disk as usize], number)).map(|guid| guid.to_lowercase())
-            }
-            _ => None,
-        };
-        found.push(Filesystem {
-            label: word(handle.vfs_label(&mountable)),
-            uuid: word(handle.vfs_uuid(&mountable)),
-            part_uuid,
-            size: handle.size_of(&device)?,
+        let Known { tags, size, partition } = Known::of(handle, &disks, &partitions, &device)?;
+        let named = kind != "unknown";
+        let volumes = if kind == "btrfs" { volumes(handle, &device)? } else { vec![Volume::alone(&device)] };
+        found.extend(volumes.iter().map(|volume| Filesystem {
+            device: volume.mountable.clone(),
+            kind: kind.clone(),
+            label: tags.get("LABEL").filter(|_| named),
+            uuid: tags.get("UUID").filter(|_| named),
+            // An MBR's names of partitions are made of the disk's, and a fstab may use them as well.
+            part_uuid: tags.get("PART_ENTRY_UUID").map(|uuid| uuid.to_lowercase()),
+            size,
             partition,
-            subvolumes: Vec::new(),
-            device: mountable,
-            kind,
-        });
-    }
-    for filesystem in found.iter_mut().filter(|one| one.kind == "btrfs") {
-        let all = volumes.values().find(|all| all.iter().any(|one| one.mountable == filesystem.device));
-        filesystem.subvolumes = all.map(|all| inside(&filesystem.device, all)).unwrap_or_default();
+            subvolumes: inside(volume, &volumes),
+        }));
     }
     Ok(found)
+}
+
+/// What is known of a device. Each question starts a program inside the appliance, and takes as long.
+struct Known {
+    tags: Tags,
+    size: u64,
+    partition: Option<Partition>,
+}
+
+impl Known {
+    fn of(handle: &Handle, disks: &[String], partitions: &[String], device: &str) -> Result<Known> {
+        let partition = match disks.iter().position(|one| one == device) {
+            Some(disk) => Some(Partition { disk: disk as u32, number: 0 }),
+            None if partitions.iter().any(|one| one == device) => partition(handle, disks, device)?,
+            None => None,
+        };
+        Ok(Known { tags: Tags::of(handle, device), size: handle.size_of(device)?, partition })
+    }
+}
+
+struct Tags(Vec<(String, String)>);
+
+impl Tags {
+    fn of(handle: &Handle, device: &str) -> Tags {
+        // Nothing is known of noise, which is an error there and no news here.
+        Tags(handle.blkid(device).unwrap_or_default())
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        let (_, value) = self.0.iter().find(|(tag, value)| tag == name && !value.is_empty())?;
+        Some(unescaped(value))
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.0.iter().any(|(tag, value)| tag == "TYPE" && value == LUKS)
+    }
+}
+
+/// blkid puts a backslash before what a shell would take for its own.
+fn unescaped(value: &str) -> String {
+    let mut plain = String::with_capacity(value.len());
+    let mut letters = value.chars();
+    while let Some(letter) = letters.next() {
+        plain.extend(if letter == '\\' { letters.next() } else { Some(letter) });
+    }
+    plain
 }
 
 fn partition(handle: &Handle, disks: &[String], device: &str) -> Result<Option<Partition>> {
@@ -104,32 +142,31 @@ fn partition(handle: &Handle, disks: &[String], device: &str) -> Result<Option<P
     Ok(disks.iter().position(|one| *one == disk).map(|disk| Partition { disk: disk as u32, number }))
 }
 
-fn whole(disks: &[String], device: &str) -> Option<Partition> {
-    disks.iter().position(|one| one == device).map(|disk| Partition { disk: disk as u32, number: 0 })
-}
-
-/// A subvolume of a btrfs: its name in the list, and where it is in the whole.
+/// A subvolume of a btrfs: what it is mounted by, and where it is in the whole.
 struct Volume {
     mountable: String,
     /// Empty for the top level.
     path: String,
 }
 
-impl Volume {
-    /// The device alone stands for the subvolume that is mounted by default.
-    fn of(handle: &Handle, mountable: &str, device: &str) -> Result<Volume> {
-        let path = if mountable != device {
-            handle.subvolume_of(mountable)?
+/// The device alone stands for the subvolume that is mounted by default, and comes first.
+fn volumes(handle: &Handle, device: &str) -> Result<Vec<Volume>> {
+    let default = handle.btrfs_default(device)?;
+    let (mut all, mut first) = (Vec::new(), Volume::alone(device));
+    for (id, path) in handle.btrfs_subvolumes(device)? {
+        if id == default && id != BTRFS_TOP {
+            first.path = path;
         } else {
-            match handle.btrfs_default(device)? {
-                BTRFS_TOP => String::new(),
-                id => {
-                    let all = handle.btrfs_subvolumes(device)?;
-                    all.into_iter().find(|one| one.0 == id).map(|one| one.1).unwrap_or_default()
-                }
-            }
-        };
-        Ok(Volume { mountable: mountable.to_owned(), path })
+            all.push(Volume { mountable: format!("btrfsvol:{device}/{path}"), path });
+        }
+    }
+    all.insert(0, first);
+    Ok(all)
+}
+
+impl Volume {
+    fn alone(device: &str) -> Volume {
+        Volume { mountable: device.to_owned(), path: String::new() }
     }
 
     /// The path of `self` below that of `other`.
@@ -143,11 +180,8 @@ impl Volume {
     }
 }
 
-/// The subvolumes that stand in `mountable` itself, and not in another that stands in it.
-fn inside(mountable: &str, all: &[Volume]) -> Vec<Subvolume> {
-    let Some(outer) = all.iter().find(|one| one.mountable == mountable) else {
-        return Vec::new();
-    };
+/// The subvolumes that stand in `outer` itself, and not in another that stands in it.
+fn inside(outer: &Volume, all: &[Volume]) -> Vec<Subvolume> {
     // GNU tar takes patterns by lines.
     let named = |path: &str| !path.contains('\n');
     let within: Vec<_> = all.iter().filter_map(|one| one.below(outer).map(|path| (one, path))).collect();
@@ -171,7 +205,8 @@ mod tests {
         let all: Vec<_> =
             paths.iter().map(|path| Volume { mountable: name(path), path: path.to_string() }).collect();
         let check = |outer: &str, expected: &[&str]| {
-            let found: Vec<_> = inside(&name(outer), &all).into_iter().map(|one| one.path).collect();
+            let outer_one = all.iter().find(|one| one.path == outer).unwrap();
+            let found: Vec<_> = inside(outer_one, &all).into_iter().map(|one| one.path).collect();
             assert_eq!(found, expected, "{outer}");
         };
         check("", &["@", "@home", "@2"]);

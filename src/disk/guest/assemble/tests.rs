@@ -81,12 +81,21 @@ fn inner_mounts_come_after_outer_ones_in_whatever_order_they_are_listed() {
 #[test]
 fn links_get_the_mount_point_in_front_and_hidden_ones_go() {
     let tree = check(
-        &[("root", "a=1 b==a m/c==a m/d=2 m/e==d z/"), ("one", "x=1 y==x"), ("two", "x=1 y/z==x")],
-        "",
-        "/a /b /m /m/c /m/d /z",
+        &[
+            ("root", "a=1 b==a m/c==a m/d=2 m/e==m/d x=3 m/y==x z/"),
+            ("one", "p=1 q==p"),
+            ("two", "x=1 y/ y/w==x"),
+        ],
+        "/m=one /z=two",
+        "/a /b /m /m/p /m/q /x /z /z/x /z/y /z/y/w",
         &[],
     );
-    assert_eq!(tree.hardlinks.len(), 1);
+    let links: Vec<_> = tree
+        .hardlinks
+        .iter()
+        .map(|group| group.iter().map(|path| path.to_string()).collect::<Vec<_>>().join("="))
+        .collect();
+    assert_eq!(links, ["/a=/b", "/m/p=/m/q", "/z/x=/z/y/w"]);
 }
 
 #[test]
@@ -118,22 +127,22 @@ fn subvolumes_stand_where_they_are_shown_also_in_what_is_mounted_twice() {
     let mut volume =
         |words: &str, inner: Vec<Subvolume>| Volume { tree: tree_of(&mut nodes, words), subvolumes: inner };
     let volumes = HashMap::from([
-        ("top".to_owned(), volume("@/ @home/", vec![inner("@"), inner("@home")])),
-        ("@".to_owned(), volume("home/ var/m/ a=1 btrfs/", vec![inner("var/m"), inner("gone")])),
-        ("@home".to_owned(), volume("ada=22 bob==ada", vec![])),
+        ("top".to_owned(), volume("vroot/ vhome/", vec![inner("vroot"), inner("vhome")])),
+        ("vroot".to_owned(), volume("home/ var/m/ a=1 btrfs/", vec![inner("var/m"), inner("gone")])),
+        ("vhome".to_owned(), volume("ada=22 bob==ada", vec![])),
         ("var/m".to_owned(), volume("web=333", vec![])),
     ]);
     let tree = check_volumes(
         &mut nodes,
-        "@",
+        "vroot",
         &volumes,
-        "/home=@home /btrfs=top",
-        "/a /btrfs /btrfs/@ /btrfs/@/a /btrfs/@/btrfs /btrfs/@/home /btrfs/@/var /btrfs/@/var/m /btrfs/@/var/m/web \
-         /btrfs/@home /btrfs/@home/ada /btrfs/@home/bob /home /home/ada /home/bob /var /var/m /var/m/web",
+        "/home=vhome /btrfs=top",
+        "/a /btrfs /btrfs/vhome /btrfs/vhome/ada /btrfs/vhome/bob /btrfs/vroot /btrfs/vroot/a \
+         /btrfs/vroot/btrfs /btrfs/vroot/home /btrfs/vroot/var /btrfs/vroot/var/m /btrfs/vroot/var/m/web /home /home/ada /home/bob /var /var/m /var/m/web",
         &["gone is for a device that is not there", "gone is for a device that is not there"],
     );
     let links: Vec<_> = tree.hardlinks.iter().map(|group| group[0].to_string()).collect();
-    assert_eq!(links, ["/btrfs/@home/ada", "/home/ada"]);
+    assert_eq!(links, ["/btrfs/vhome/ada", "/home/ada"]);
 }
 
 #[test]
