@@ -78,7 +78,7 @@ echo x > boot/vmlinuz-6.1.0-9-amd64; echo x > boot/vmlinuz-6.1.0-25-amd64; echo 
 find . -exec touch -h -d @1000000000 {} +
 cd ..
 export E2FSPROGS_FAKE_TIME=1000000000 SOURCE_DATE_EPOCH=1000000000
-mke2fs -q -t ext4 -U aaaaaaaa-0000-0000-0000-000000000002 -L root -d root part2 6M
+mke2fs -q -t ext4 -E hash_seed=aaaaaaaa-0000-0000-0000-00000000000b -U aaaaaaaa-0000-0000-0000-000000000002 -L root -d root part2 6M
 truncate -s 2M part1; mkfs.vfat -i 1234ABCD -n ESP part1 >/dev/null
 printf 'boot' > boot.efi; touch -d @1000000000 boot.efi
 mmd -i part1 ::EFI; mcopy -m -i part1 boot.efi ::EFI/BOOTX64.EFI
@@ -278,21 +278,21 @@ fn check_odd(guest: &mut Guestfs) {
         format!("/chr 644 0:0 {at} char 5:300"),
         format!("/chr2 644 0:0 {at} link /chr"),
         format!("/d 755 0:0 {at} system.posix_acl_default={default} dir"),
-        format!("/d/hard2 4755 0:0 {at} link /plain"),
-        format!("/d/sock2 755 0:0 {at} trusted.s=s link /sock"),
+        format!(
+            "/d/hard2 4755 0:0 {at} security.selinux=system_u:object_r:etc_t:s0 \
+             system.posix_acl_access={access} trusted.t=v user.empty= user.text=a\\x0ab=c file 3 {hi}"
+        ),
+        format!("/d/sock2 755 0:0 {at} trusted.s=s socket"),
         format!("/fifo 644 0:0 {at} fifo"),
         format!("/fifo2 644 0:0 {at} link /fifo"),
         format!("/future 644 0:0 2366939045.123456789 file 0 {empty}"),
-        format!("/hard1 4755 0:0 {at} link /plain"),
+        format!("/hard1 4755 0:0 {at} link /d/hard2"),
         format!("/longsym 777 0:0 {at} -> {:0300}", 7),
         format!("/lost+found 700 0:0 {at} dir"),
         format!("/new\\x0aline 644 0:0 {at} file 0 {empty}"),
         format!("/old 644 0:0 -152391233.250000000 file 0 {empty}"),
-        format!(
-            "/plain 4755 0:0 {at} security.selinux=system_u:object_r:etc_t:s0 \
-             system.posix_acl_access={access} trusted.t=v user.empty= user.text=a\\x0ab=c file 3 {hi}"
-        ),
-        format!("/sock 755 0:0 {at} trusted.s=s socket"),
+        format!("/plain 4755 0:0 {at} link /d/hard2"),
+        format!("/sock 755 0:0 {at} trusted.s=s link /d/sock2"),
         format!("/sparse 644 0:0 {at} file 3145731 {sparse}"),
         format!("/sym 777 0:0 {at} trusted.t=v -> plain"),
         format!("/symhard 777 0:0 {at} link /sym"),
@@ -507,14 +507,41 @@ impl Progress for Person {
 fn listing(guest: &mut Guestfs, device: &str) -> Result<Vec<String>> {
     let mut lister = Lister::default();
     guest.read(device, &mut lister, &Silent)?;
-    lister.lines.sort();
-    Ok(lister.lines)
+    Ok(lister.lines())
 }
 
 #[derive(Default)]
 struct Lister {
-    lines: Vec<String>,
+    /// Path, attributes, what it is.
+    entries: Vec<(TreePath, String, String)>,
+    /// The names of one file, the one that was told first in front.
+    links: Vec<Vec<TreePath>>,
     seen: Vec<TreePath>,
+}
+
+impl Lister {
+    /// Which name of a file comes first is the file system's choice; here it is the least.
+    fn lines(mut self) -> Vec<String> {
+        for group in &self.links {
+            let least = group.iter().min().unwrap();
+            let at: Vec<_> =
+                (0..self.entries.len()).filter(|at| group.contains(&self.entries[*at].0)).collect();
+            let first = at.iter().find(|at| self.entries[**at].0 == group[0]).unwrap();
+            let (attr, what) = (self.entries[*first].1.clone(), self.entries[*first].2.clone());
+            let other = at.iter().find(|at| *at != first).unwrap();
+            let (link_attr, link) = (self.entries[*other].1.clone(), format!("link {least}"));
+            for at in &at {
+                let entry = &mut self.entries[*at];
+                let is_least = entry.0 == *least;
+                let (attr, what) = if is_least { (&attr, &what) } else { (&link_attr, &link) };
+                (entry.1, entry.2) = (attr.clone(), what.clone());
+            }
+        }
+        let mut lines: Vec<_> =
+            self.entries.iter().map(|(path, attr, what)| format!("{path} {attr} {what}")).collect();
+        lines.sort();
+        lines
+    }
 }
 
 impl FileSink for Lister {
@@ -533,7 +560,11 @@ impl FileSink for Lister {
             }
             Found::HardLink(first) => {
                 assert!(self.seen.contains(&first), "{first} comes before {path}");
-                format!("link {first}")
+                match self.links.iter_mut().find(|group| group[0] == first) {
+                    Some(group) => group.push(path.clone()),
+                    None => self.links.push(vec![first, path.clone()]),
+                }
+                "link".into()
             }
             Found::Symlink(target) => format!("-> {}", shown(&target)),
             Found::CharDevice { major, minor } => format!("char {major}:{minor}"),
@@ -541,14 +572,12 @@ impl FileSink for Lister {
             Found::Fifo => "fifo".into(),
             Found::Socket => "socket".into(),
         };
-        let mut line = format!(
-            "{path} {:o} {}:{} {}.{}",
-            attr.mode, attr.uid, attr.gid, attr.mtime.secs, attr.mtime.nanos
-        );
+        let mut line =
+            format!("{:o} {}:{} {}.{}", attr.mode, attr.uid, attr.gid, attr.mtime.secs, attr.mtime.nanos);
         for (name, value) in attr.xattrs.iter() {
             line.push_str(&format!(" {}={}", shown(name), shown(value)));
         }
-        self.lines.push(format!("{line} {what}"));
+        self.entries.push((path.clone(), line, what));
         self.seen.push(path);
         Ok(())
     }

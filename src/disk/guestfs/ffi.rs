@@ -70,7 +70,9 @@ calls! {
     user_cancel(Raw) -> c_int;
     list_devices(Raw) -> List;
     list_partitions(Raw) -> List;
-    list_filesystems(Raw) -> List;
+    list_md_devices(Raw) -> List;
+    list_dm_devices(Raw) -> List;
+    lvs(Raw) -> List;
     blkid(Raw, Name) -> List;
     blockdev_getsize64(Raw, Name) -> i64;
     part_to_dev(Raw, Name) -> Text;
@@ -356,9 +358,19 @@ impl Handle {
         self.list0("list_partitions", self.0.calls.list_partitions)
     }
 
-    /// Pairs of mountable and kind.
-    pub fn list_filesystems(&self) -> Result<Vec<(String, String)>> {
-        self.list0("list_filesystems", self.0.calls.list_filesystems).map(pairs)
+    /// Software RAIDs that the appliance has put together.
+    pub fn list_md_devices(&self) -> Result<Vec<String>> {
+        self.list0("list_md_devices", self.0.calls.list_md_devices)
+    }
+
+    /// Opened encrypted devices; no volumes of LVM.
+    pub fn list_dm_devices(&self) -> Result<Vec<String>> {
+        self.list0("list_dm_devices", self.0.calls.list_dm_devices)
+    }
+
+    /// LVM's volumes, `/dev/GROUP/VOLUME`.
+    pub fn lvs(&self) -> Result<Vec<String>> {
+        self.list0("lvs", self.0.calls.lvs)
     }
 
     /// What blkid(8) tells of a device in its `export` form: `TYPE`, `LABEL`, `UUID`,

@@ -7,11 +7,17 @@ use crate::disk::guest::Partition;
 use crate::disk::guest::Subvolume;
 use crate::error::Error;
 use crate::error::Result;
+use std::collections::HashSet;
 
 /// The top level of every btrfs.
 const BTRFS_TOP: u64 = 5;
 
 const LUKS: &str = "crypto_LUKS";
+const UNKNOWN: &str = "unknown";
+/// Parts of something else, which is listed.
+const INSIDE: [&str; 4] = ["LVM2_member", "linux_raid_member", "bcache", "zfs_member"];
+/// What `blkid` counts in, whatever the disk's own sectors.
+const SECTOR_BYTES: u64 = 512;
 
 /// Opens each encrypted device that a key names, as `/dev/mapper/luks-UUID`.
 pub fn unlock(handle: &Handle, keys: &[Key]) -> Result<()> {
@@ -52,34 +58,49 @@ fn encrypted(handle: &Handle) -> Result<Vec<(String, String)>> {
         .collect())
 }
 
+/// Asks every device what it holds. The library's own `list_filesystems` does no more and takes
+/// four times as long; in its list names of subvolumes may have another disk's letter than we gave
+/// the disk, because it translates those of devices only.
 pub fn filesystems(handle: &Handle) -> Result<Vec<Filesystem>> {
     let disks = handle.list_devices()?;
     let partitions = handle.list_partitions()?;
-    let mut listed = handle.list_filesystems()?;
-    // The list leaves out what must be opened first.
-    for device in disks.iter().chain(&partitions) {
-        if !listed.iter().any(|(name, _)| name == device) {
-            let tags = Tags::of(handle, device);
-            if tags.is_encrypted() {
-                listed.push((device.clone(), LUKS.to_owned()));
-            }
-        }
+    let divided = partitions.iter().map(|partition| handle.disk_of(partition)).collect::<Result<Vec<_>>>()?;
+    let mut devices: Vec<String> =
+        disks.iter().filter(|disk| !divided.contains(disk)).chain(&partitions).cloned().collect();
+    devices.sort_by_key(|device| disks.iter().position(|disk| device.starts_with(&disk[..])));
+    // An appliance without the tools for one of these has none of them.
+    for more in [handle.list_md_devices(), handle.lvs(), handle.list_dm_devices()] {
+        devices.extend(more.unwrap_or_default());
     }
-    let mut found = Vec::with_capacity(listed.len());
-    for (device, kind) in listed {
-        // Names of subvolumes in the list may have another disk's letter than we gave the disk: the
-        // library translates those of devices only. So we ask each btrfs ourselves.
-        if !device.starts_with("/dev/") {
+    let (mut found, mut btrfs_seen) = (Vec::new(), HashSet::new());
+    for device in devices {
+        let tags = Tags::of(handle, &device);
+        let kind = match tags.get("TYPE") {
+            Some(kind) => kind,
+            // An extended partition holds a table of others.
+            None if tags.get("PTTYPE").is_some() => continue,
+            None => UNKNOWN.to_owned(),
+        };
+        if INSIDE.contains(&kind.as_str()) {
             continue;
         }
-        let Known { tags, size, partition } = Known::of(handle, &disks, &partitions, &device)?;
-        let named = kind != "unknown";
-        let volumes = if kind == "btrfs" { volumes(handle, &device)? } else { vec![Volume::alone(&device)] };
+        let volumes = match &kind[..] {
+            // Each disk of a btrfs over several leads to the whole.
+            "btrfs" if !btrfs_seen.insert(tags.get("UUID")) => continue,
+            // One that is damaged stays in the list.
+            "btrfs" => volumes(handle, &device).unwrap_or_else(|_| vec![Volume::alone(&device)]),
+            _ => vec![Volume::alone(&device)],
+        };
+        let size = match tags.get("PART_ENTRY_SIZE").and_then(|sectors| sectors.parse::<u64>().ok()) {
+            Some(sectors) => sectors.saturating_mul(SECTOR_BYTES),
+            None => handle.size_of(&device)?,
+        };
+        let partition = partition(handle, &disks, &partitions, &device)?;
         found.extend(volumes.iter().map(|volume| Filesystem {
             device: volume.mountable.clone(),
             kind: kind.clone(),
-            label: tags.get("LABEL").filter(|_| named),
-            uuid: tags.get("UUID").filter(|_| named),
+            label: tags.get("LABEL"),
+            uuid: tags.get("UUID"),
             // An MBR's names of partitions are made of the disk's, and a fstab may use them as well.
             part_uuid: tags.get("PART_ENTRY_UUID").map(|uuid| uuid.to_lowercase()),
             size,
@@ -90,22 +111,18 @@ pub fn filesystems(handle: &Handle) -> Result<Vec<Filesystem>> {
     Ok(found)
 }
 
-/// What is known of a device. Each question starts a program inside the appliance, and takes as long.
-struct Known {
-    tags: Tags,
-    size: u64,
-    partition: Option<Partition>,
-}
-
-impl Known {
-    fn of(handle: &Handle, disks: &[String], partitions: &[String], device: &str) -> Result<Known> {
-        let partition = match disks.iter().position(|one| one == device) {
-            Some(disk) => Some(Partition { disk: disk as u32, number: 0 }),
-            None if partitions.iter().any(|one| one == device) => partition(handle, disks, device)?,
-            None => None,
-        };
-        Ok(Known { tags: Tags::of(handle, device), size: handle.size_of(device)?, partition })
-    }
+fn partition(
+    handle: &Handle,
+    disks: &[String],
+    partitions: &[String],
+    device: &str,
+) -> Result<Option<Partition>> {
+    let (disk, number) = if partitions.iter().any(|one| one == device) {
+        (handle.disk_of(device)?, handle.number_of(device)?)
+    } else {
+        (device.to_owned(), 0)
+    };
+    Ok(disks.iter().position(|one| *one == disk).map(|disk| Partition { disk: disk as u32, number }))
 }
 
 struct Tags(Vec<(String, String)>);
@@ -134,12 +151,6 @@ fn unescaped(value: &str) -> String {
         plain.extend(if letter == '\\' { letters.next() } else { Some(letter) });
     }
     plain
-}
-
-fn partition(handle: &Handle, disks: &[String], device: &str) -> Result<Option<Partition>> {
-    let disk = handle.disk_of(device)?;
-    let number = handle.number_of(device)?;
-    Ok(disks.iter().position(|one| *one == disk).map(|disk| Partition { disk: disk as u32, number }))
 }
 
 /// A subvolume of a btrfs: what it is mounted by, and where it is in the whole.
