@@ -145,7 +145,7 @@ fn one_appliance_tells_all_of_every_disk() {
         format: format.into(),
         allow_backing: false,
     };
-    let before = world.sh_text("sha256sum *.raw *.qcow2");
+    let before = world.sh_text("sha256sum odd.raw debian.qcow2 btrfs.raw luks.raw");
     let options = LaunchOptions {
         keys: vec![Key { selector: "/dev/sde".into(), passphrase: "opensesame".into() }],
         cache: Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))),
@@ -160,7 +160,11 @@ fn one_appliance_tells_all_of_every_disk() {
     check_luks(&mut guest, &filesystems);
     check_refused(&mut guest);
     check_cancel(guest);
-    assert_eq!(world.sh_text("sha256sum *.raw *.qcow2"), before, "no disk was written to");
+    assert_eq!(
+        world.sh_text("sha256sum odd.raw debian.qcow2 btrfs.raw luks.raw"),
+        before,
+        "no disk was written to"
+    );
     assert_eq!(machines(), Vec::<String>::new(), "no qemu is left");
 }
 

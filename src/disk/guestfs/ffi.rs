@@ -75,8 +75,6 @@ calls! {
     lvs(Raw) -> List;
     blkid(Raw, Name) -> List;
     blockdev_getsize64(Raw, Name) -> i64;
-    part_to_dev(Raw, Name) -> Text;
-    part_to_partnum(Raw, Name) -> c_int;
     mountable_device(Raw, Name) -> Text;
     btrfs_subvolume_get_default(Raw, Name) -> i64;
     btrfs_subvolume_list(Raw, Name) -> *mut StructList<Subvolume>;
@@ -388,15 +386,6 @@ impl Handle {
         // SAFETY: the string outlives the call.
         let size = unsafe { (self.0.calls.blockdev_getsize64)(self.0.raw, device.as_ptr()) };
         u64::try_from(size).map_err(|_| self.fault("blockdev_getsize64"))
-    }
-
-    /// The disk that a partition is on.
-    pub fn disk_of(&self, partition: &str) -> Result<String> {
-        self.text1("part_to_dev", self.0.calls.part_to_dev, partition)
-    }
-
-    pub fn number_of(&self, partition: &str) -> Result<u32> {
-        self.number1("part_to_partnum", self.0.calls.part_to_partnum, partition)
     }
 
     /// The device under a mountable, which may be a subvolume.

@@ -22,7 +22,8 @@ const SECTOR_BYTES: u64 = 512;
 /// Opens each encrypted device that a key names, as `/dev/mapper/luks-UUID`.
 pub fn unlock(handle: &Handle, keys: &[Key]) -> Result<()> {
     let mut used = vec![false; keys.len()];
-    for (device, uuid) in encrypted(handle)? {
+    let selectors: Vec<&str> = keys.iter().map(|key| key.selector.as_str()).collect();
+    for (device, uuid) in encrypted(handle, &selectors)? {
         let fits = |key: &Key| key.selector == device || key.selector == uuid || key.selector == "all";
         let mut refused = None;
         for (at, key) in keys.iter().enumerate().filter(|(_, key)| fits(key)) {
@@ -47,15 +48,17 @@ pub fn unlock(handle: &Handle, keys: &[Key]) -> Result<()> {
     handle.lvm_scan()
 }
 
-/// Device and UUID of each encrypted disk and partition.
-fn encrypted(handle: &Handle) -> Result<Vec<(String, String)>> {
+/// Device and UUID of each encrypted disk and partition that a selector may mean.
+fn encrypted(handle: &Handle, selectors: &[&str]) -> Result<Vec<(String, String)>> {
     let mut devices = handle.list_devices()?;
     devices.extend(handle.list_partitions()?);
+    // Each question takes its time: where all are named, others are not asked.
+    if selectors.iter().all(|selector| selector.starts_with("/dev/")) {
+        devices.retain(|device| selectors.contains(&device.as_str()));
+    }
     let told = devices.into_iter().map(|device| (Tags::of(handle, &device), device));
-    Ok(told
-        .filter(|(tags, _)| tags.is_encrypted())
-        .filter_map(|(tags, device)| Some((device, tags.get("UUID")?)))
-        .collect())
+    let told = told.filter(|(tags, _)| tags.is_encrypted());
+    Ok(told.filter_map(|(tags, device)| Some((device, tags.get("UUID")?))).collect())
 }
 
 /// Asks every device what it holds. The library's own `list_filesystems` does no more and takes
@@ -64,10 +67,15 @@ fn encrypted(handle: &Handle) -> Result<Vec<(String, String)>> {
 pub fn filesystems(handle: &Handle) -> Result<Vec<Filesystem>> {
     let disks = handle.list_devices()?;
     let partitions = handle.list_partitions()?;
-    let divided = partitions.iter().map(|partition| handle.disk_of(partition)).collect::<Result<Vec<_>>>()?;
-    let mut devices: Vec<String> =
-        disks.iter().filter(|disk| !divided.contains(disk)).chain(&partitions).cloned().collect();
-    devices.sort_by_key(|device| disks.iter().position(|disk| device.starts_with(&disk[..])));
+    let mut devices = Vec::new();
+    for disk in &disks {
+        let on_it = partitions.iter().filter(|partition| number_on(disk, partition).is_some());
+        let before = devices.len();
+        devices.extend(on_it.cloned());
+        if devices.len() == before {
+            devices.push(disk.clone());
+        }
+    }
     // An appliance without the tools for one of these has none of them.
     for more in [handle.list_md_devices(), handle.lvs(), handle.list_dm_devices()] {
         devices.extend(more.unwrap_or_default());
@@ -95,7 +103,7 @@ pub fn filesystems(handle: &Handle) -> Result<Vec<Filesystem>> {
             Some(sectors) => sectors.saturating_mul(SECTOR_BYTES),
             None => handle.size_of(&device)?,
         };
-        let partition = partition(handle, &disks, &partitions, &device)?;
+        let partition = partition(&disks, &device);
         found.extend(volumes.iter().map(|volume| Filesystem {
             device: volume.mountable.clone(),
             kind: kind.clone(),
@@ -111,18 +119,19 @@ pub fn filesystems(handle: &Handle) -> Result<Vec<Filesystem>> {
     Ok(found)
 }
 
-fn partition(
-    handle: &Handle,
-    disks: &[String],
-    partitions: &[String],
-    device: &str,
-) -> Result<Option<Partition>> {
-    let (disk, number) = if partitions.iter().any(|one| one == device) {
-        (handle.disk_of(device)?, handle.number_of(device)?)
-    } else {
-        (device.to_owned(), 0)
-    };
-    Ok(disks.iter().position(|one| *one == disk).map(|disk| Partition { disk: disk as u32, number }))
+fn partition(disks: &[String], device: &str) -> Option<Partition> {
+    let found = disks.iter().enumerate().find_map(|(at, disk)| Some((at, number_on(disk, device)?)));
+    found.map(|(disk, number)| Partition { disk: disk as u32, number })
+}
+
+/// The number of a partition on a disk, 0 for the disk itself: `/dev/sdb3`, `/dev/nvme0n1p3`.
+fn number_on(disk: &str, device: &str) -> Option<u32> {
+    let rest = device.strip_prefix(disk)?;
+    if rest.is_empty() {
+        return Some(0);
+    }
+    let between = if disk.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+    rest.strip_prefix(between)?.parse().ok()
 }
 
 struct Tags(Vec<(String, String)>);
@@ -206,6 +215,16 @@ fn inside(outer: &Volume, all: &[Volume]) -> Vec<Subvolume> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_is_on_the_disk_whose_name_it_begins_with() {
+        assert_eq!(number_on("/dev/sda", "/dev/sda12"), Some(12));
+        assert_eq!(number_on("/dev/sda", "/dev/sda"), Some(0));
+        assert_eq!(number_on("/dev/sda", "/dev/sdaa1"), None);
+        assert_eq!(number_on("/dev/nvme0n1", "/dev/nvme0n1p2"), Some(2));
+        assert_eq!(number_on("/dev/nvme0n1", "/dev/nvme0n12"), None);
+        assert_eq!(partition(&["/dev/sda".into(), "/dev/sdb".into()], "/dev/vg/root"), None);
+    }
 
     #[test]
     fn a_subvolume_stands_in_the_nearest_one_above_it() {
