@@ -46,6 +46,7 @@ testdata: ## make the fixtures in testdata/ anew (root)
 	@tests/support/install.sh testdata
 	testdata/make/web.sh
 	testdata/make/notes.sh
+	testdata/make/btrfs.sh
 	testdata/make/odd.py
 	testdata/make/dirty.sh
 

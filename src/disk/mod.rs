@@ -11,6 +11,8 @@
 pub mod bytes;
 pub mod files;
 pub mod format;
+pub mod guest;
+pub mod guestfs;
 pub mod joined;
 pub mod native;
 mod number;

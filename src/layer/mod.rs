@@ -4,6 +4,7 @@
 //!   recipe. [`rebuild::rebuild`] makes the same bytes from the two. The recipe's headers are the
 //!   layer's listing ([`recipe::list`]); nothing is stored twice.
 //! - [`flatten::Flattener`] applies the listings of a stack of layers, which gives its tree.
+//! - [`members::read`] tells a tar's entries and their bytes as they come, for those who keep no tar.
 //! - [`compression`] finds and undoes gzip and zstd.
 //!
 //! Nothing here opens a file, knows of a store, or keeps a payload in memory. No input makes it
@@ -13,6 +14,7 @@ pub mod compression;
 pub mod flatten;
 mod gzip;
 pub mod header;
+pub mod members;
 mod pax;
 pub mod read;
 pub mod rebuild;

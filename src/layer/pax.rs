@@ -18,7 +18,7 @@ pub struct Pax {
     pub sparse_pairs: Vec<Range<usize>>,
 }
 
-const SCHILY_XATTR: &[u8] = b"SCHILY.xattr.";
+pub const SCHILY_XATTR: &[u8] = b"SCHILY.xattr.";
 const LIBARCHIVE_XATTR: &[u8] = b"LIBARCHIVE.xattr.";
 
 impl Pax {
@@ -54,6 +54,11 @@ impl Pax {
 
     pub fn at(&self, range: &Range<usize>) -> &[u8] {
         &self.body[range.clone()]
+    }
+
+    /// Keys and values in the order of the header, later ones of the same key included.
+    pub fn records(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.records.iter().map(|(key, value)| (self.at(key), self.at(value)))
     }
 
     pub fn number(&self, key: &'static str) -> Result<Option<i64>, Halt> {

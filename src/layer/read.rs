@@ -15,6 +15,7 @@ pub use super::walk::Unread;
 use super::recipe;
 use super::sparse::Shape;
 use super::walk;
+use super::walk::Headers;
 use super::walk::Input;
 use crate::content::ContentSink;
 use crate::content::HashedRead;
@@ -69,14 +70,7 @@ pub fn take_apart(
     limits: &Limits,
 ) -> Result<Taken> {
     let mut stream = Stream {
-        tar: Buffered {
-            from: tar,
-            buffer: vec![0; BUFFER_BYTES],
-            start: 0,
-            end: 0,
-            at: 0,
-            hash: Nested::new(),
-        },
+        tar: Buffered::new(tar),
         recipe: recipe::Writer::new(recipe)?,
         contents,
         empty_is_put: false,
@@ -95,13 +89,19 @@ struct Stream<'a> {
     empty_is_put: bool,
 }
 
-impl Input for Stream<'_> {
+impl Headers for Stream<'_> {
     fn raw(&mut self, into: &mut [u8]) -> Result<usize> {
         let len = self.tar.read_full(into).map_err(broken)?;
         self.recipe.raw(&into[..len])?;
         Ok(len)
     }
 
+    fn at(&self) -> u64 {
+        self.tar.at
+    }
+}
+
+impl Input for Stream<'_> {
     fn payload(&mut self, name: &[u8], shape: &Shape) -> Result<ContentId> {
         let id = self.content(name, shape)?;
         for segment in &shape.segments {
@@ -111,10 +111,6 @@ impl Input for Stream<'_> {
             self.recipe.slice(id, 0, 0)?;
         }
         Ok(id)
-    }
-
-    fn at(&self) -> u64 {
-        self.tar.at
     }
 }
 
@@ -177,18 +173,22 @@ fn broken(err: io::Error) -> Error {
 }
 
 /// Like `BufReader`, but counts and hashes what leaves it, and lets long reads pass by its buffer.
-struct Buffered<'a> {
+pub(super) struct Buffered<'a> {
     from: &'a mut dyn Read,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    at: u64,
+    pub at: u64,
     hash: Nested,
 }
 
-impl Buffered<'_> {
+impl<'a> Buffered<'a> {
+    pub fn new(from: &'a mut dyn Read) -> Buffered<'a> {
+        Buffered { from, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, at: 0, hash: Nested::new() }
+    }
+
     /// Fills `into` unless the stream ends first.
-    fn read_full(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    pub fn read_full(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         while done < into.len() {
             match self.read(&mut into[done..])? {

@@ -20,6 +20,7 @@ use super::LayerEntry;
 use super::Limits;
 use super::sparse::Shape;
 use super::walk;
+use super::walk::Headers;
 use super::walk::Input;
 use crate::codec::put_varint;
 use crate::error::Error;
@@ -272,7 +273,7 @@ impl Listing<'_> {
     }
 }
 
-impl Input for Listing<'_> {
+impl Headers for Listing<'_> {
     fn raw(&mut self, into: &mut [u8]) -> Result<usize> {
         let mut done = 0;
         while done < into.len() {
@@ -295,6 +296,12 @@ impl Input for Listing<'_> {
         Ok(done)
     }
 
+    fn at(&self) -> u64 {
+        self.at
+    }
+}
+
+impl Input for Listing<'_> {
     fn payload(&mut self, _name: &[u8], shape: &Shape) -> Result<ContentId> {
         let misfit = || damaged("has other payloads than its headers say");
         if self.raw_left > 0 {
@@ -313,9 +320,5 @@ impl Input for Listing<'_> {
         }
         self.at += found;
         content.filter(|_| found == shape.stored).ok_or_else(misfit)
-    }
-
-    fn at(&self) -> u64 {
-        self.at
     }
 }

@@ -12,7 +12,7 @@ use super::header::decimal;
 use super::header::number;
 use super::header::unread;
 use super::pax::Pax;
-use super::walk::Input;
+use super::walk::Headers;
 
 /// `len` stored bytes belong at `offset`; everything between segments is zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Shape {
 
 /// Format `S`: four segments in the header, more in blocks after it.
 pub fn old_gnu(
-    input: &mut impl Input,
+    input: &mut impl Headers,
     header: &Header,
     block: &Block,
     stored: u64,
@@ -99,7 +99,7 @@ fn segments_of(table: &[u8], pairs: &mut Vec<(i64, i64)>) -> Result<(), Halt> {
 ///
 /// Sets the header's name where the records hold the true one.
 pub fn pax(
-    input: &mut impl Input,
+    input: &mut impl Headers,
     header: &mut Header,
     pax: &Pax,
     stored: u64,
@@ -147,7 +147,7 @@ pub fn pax(
 
 /// The map of format 1.0: decimal lines in the first blocks of the payload.
 fn map_1_0(
-    input: &mut impl Input,
+    input: &mut impl Headers,
     stored: u64,
     map_bytes_max: usize,
 ) -> Result<(Vec<(i64, i64)>, u64), Halt> {

@@ -23,13 +23,24 @@ use crate::id::ContentId;
 use crate::path::TreePath;
 use crate::path::shown;
 
-pub trait Input {
+pub trait Headers {
     /// Reads bytes that are no payload; fewer than asked only where the tar ends.
     fn raw(&mut self, into: &mut [u8]) -> Result<usize>;
-    /// Takes the stored bytes of one file.
-    fn payload(&mut self, name: &[u8], shape: &Shape) -> Result<ContentId>;
     /// Bytes of the tar so far.
     fn at(&self) -> u64;
+}
+
+pub trait Input: Headers {
+    /// Takes the stored bytes of one file.
+    fn payload(&mut self, name: &[u8], shape: &Shape) -> Result<ContentId>;
+}
+
+/// All that stands before the payload of one entry.
+pub struct Head {
+    /// With what the PAX records say put over it.
+    pub header: Header,
+    pub pax: Option<Pax>,
+    block: Block,
 }
 
 /// Where the walk could not go on although the tar had not ended.
@@ -83,6 +94,14 @@ fn next(
     limits: &Limits,
     sparse_bytes_left: &mut u64,
 ) -> Result<Option<LayerEntry>, Halt> {
+    match head(input, limits)? {
+        Some(head) => entry(input, limits, sparse_bytes_left, head).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reads the headers of the next entry; `None` at the end of the archive.
+pub fn head(input: &mut impl Headers, limits: &Limits) -> Result<Option<Head>, Halt> {
     let mut pax: Option<Pax> = None;
     let mut long_name = Vec::new();
     let mut long_link = Vec::new();
@@ -109,27 +128,31 @@ fn next(
                     long_text(special(input, &header, limits.path_bytes.saturating_add(1), "link target")?)
             }
             _ => {
-                let xattrs = match &pax {
-                    Some(pax) => {
-                        pax.merge_into(&mut header)?;
-                        pax.xattrs()
-                    }
-                    None => Xattrs::default(),
-                };
+                if let Some(pax) = &pax {
+                    pax.merge_into(&mut header)?;
+                }
                 if !long_name.is_empty() {
                     header.name = long_name;
                 }
                 if !long_link.is_empty() {
                     header.link = long_link;
                 }
-                return entry(input, limits, sparse_bytes_left, header, &block, pax, xattrs).map(Some);
+                if header.flag == 0 {
+                    // Only tars older than the directory type say it with a slash; Go asks no other
+                    // type.
+                    header.flag = if header.name.ends_with(b"/") { b'5' } else { b'0' };
+                }
+                if !has_payload(header.flag) {
+                    header.size = 0;
+                }
+                return Ok(Some(Head { header, pax, block }));
             }
         }
     }
 }
 
 /// Reads a header block; says whether it was the end instead.
-fn at_end(input: &mut impl Input, block: &mut Block) -> Result<bool, Halt> {
+fn at_end(input: &mut impl Headers, block: &mut Block) -> Result<bool, Halt> {
     let zeros = |block: &Block| block.iter().all(|byte| *byte == 0);
     match input.raw(block)? {
         0 => return Ok(true),
@@ -148,7 +171,7 @@ fn at_end(input: &mut impl Input, block: &mut Block) -> Result<bool, Halt> {
 }
 
 /// Reads the body of a header that speaks of the next one.
-fn special(input: &mut impl Input, header: &Header, limit: usize, what: &str) -> Result<Vec<u8>, Halt> {
+fn special(input: &mut impl Headers, header: &Header, limit: usize, what: &str) -> Result<Vec<u8>, Halt> {
     // `Header::parse` refuses negative sizes of these types.
     let size = header.size.unsigned_abs();
     let Some(len) = usize::try_from(size).ok().filter(|len| *len <= limit) else {
@@ -164,7 +187,7 @@ fn special(input: &mut impl Input, header: &Header, limit: usize, what: &str) ->
 }
 
 /// The tar may end here: Go does not miss the padding of a last entry either.
-fn skip_padding(input: &mut impl Input, size: u64) -> Result<()> {
+pub fn skip_padding(input: &mut impl Headers, size: u64) -> Result<()> {
     input.raw(&mut [0; BLOCK_BYTES][..padding(size)]).map(drop)
 }
 
@@ -177,24 +200,14 @@ fn entry(
     input: &mut impl Input,
     limits: &Limits,
     sparse_bytes_left: &mut u64,
-    mut header: Header,
-    block: &Block,
-    pax: Option<Pax>,
-    xattrs: Xattrs,
+    Head { mut header, pax, block }: Head,
 ) -> Result<LayerEntry, Halt> {
-    if header.flag == 0 {
-        // Only tars older than the directory type say it with a slash; Go asks no other type.
-        header.flag = if header.name.ends_with(b"/") { b'5' } else { b'0' };
-    }
-    if !has_payload(header.flag) {
-        header.size = 0;
-    }
     let Ok(payload) = u64::try_from(header.size) else {
         return unread("negative size");
     };
     let mut shape = Shape::plain(payload);
     if header.flag == b'S' {
-        shape = sparse::old_gnu(input, &header, block, payload, limits.pax_bytes)?;
+        shape = sparse::old_gnu(input, &header, &block, payload, limits.pax_bytes)?;
     } else if let Some(pax) = &pax
         && let Some(sparse) = sparse::pax(input, &mut header, pax, payload, limits.pax_bytes)?
     {
@@ -239,17 +252,17 @@ fn entry(
         uid: owner(header.uid),
         gid: owner(header.gid),
         mtime: header.mtime,
-        xattrs,
+        xattrs: pax.as_ref().map_or_else(Xattrs::default, Pax::xattrs),
     };
     Ok(LayerEntry { path, attr, what })
 }
 
-fn path(name: &[u8], limits: &Limits) -> Result<TreePath> {
+pub fn path(name: &[u8], limits: &Limits) -> Result<TreePath> {
     within(name, limits)?;
     TreePath::parse(name)
 }
 
-fn within(name: &[u8], limits: &Limits) -> Result<()> {
+pub fn within(name: &[u8], limits: &Limits) -> Result<()> {
     if name.len() <= limits.path_bytes {
         return Ok(());
     }
@@ -257,11 +270,11 @@ fn within(name: &[u8], limits: &Limits) -> Result<()> {
     Err(Error::Limit { thing, limit: limits.path_bytes as u64, unit: "bytes" })
 }
 
-fn named(header: &Header) -> String {
+pub fn named(header: &Header) -> String {
     format!("layer entry `{}`", shown(&header.name))
 }
 
-fn device(header: &Header) -> Result<(u32, u32), Halt> {
+pub fn device(header: &Header) -> Result<(u32, u32), Halt> {
     match (u32::try_from(header.major), u32::try_from(header.minor)) {
         (Ok(major), Ok(minor)) => Ok((major, minor)),
         _ => unread("device number out of range"),
@@ -269,7 +282,7 @@ fn device(header: &Header) -> Result<(u32, u32), Halt> {
 }
 
 /// Tars made where ids are signed have -2 for `nobody`; the kernel takes it as 2^32 - 2.
-fn owner(id: i64) -> u64 {
+pub fn owner(id: i64) -> u64 {
     u64::try_from(id).unwrap_or_else(|_| u64::from(id as u32))
 }
 

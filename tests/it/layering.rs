@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["tree"]),
     ("fs", &["tree"]),
     ("oci", &["fs", "layer"]),
-    ("disk", &["fs"]),
+    ("disk", &["fs", "layer", "tree"]),
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),
@@ -55,6 +55,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ctrlc::", &["cli"]),
     ("tar::", &["export", "oci"]),
     ("flate2::", &["disk/format/unpack", "layer/gzip"]),
+    ("libloading::", &["disk/guestfs/ffi"]),
+    ("unsafe", &["disk/guestfs/ffi", "hash/pair"]),
     ("zstd::", &["disk/format/unpack", "layer/compression", "store/pack"]),
     ("use crate::*", &[]),
 ];

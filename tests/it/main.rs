@@ -3,6 +3,7 @@
 mod bad_input;
 mod flatten;
 mod fuzz_seeds;
+mod guestfs;
 mod help;
 mod interrupts;
 mod layering;

@@ -9,13 +9,15 @@ set -eu
 
 # A C compiler and linker for the crates that bring C (zstd, zlib-ng); a fresh Rust machine may have none.
 build="gcc libc6-dev make cmake pkg-config"
+# The appliance that reads VM disks: a kernel of its own and qemu.
+appliance="libguestfs0 libguestfs-xfs qemu-system-x86 qemu-utils linux-image-amd64"
 # The engines whose reading of an image is the truth, and the tools that make odd files.
-test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq"
+test="$build $appliance skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar gzip xz-utils zstd jq"
 # What makes disk images, partition tables and file systems, and says what is in them.
-test="$test qemu-utils fdisk gdisk e2fsprogs dosfstools mtools xfsprogs btrfs-progs ntfs-3g exfatprogs"
+test="$test fdisk gdisk e2fsprogs dosfstools mtools xfsprogs btrfs-progs ntfs-3g exfatprogs"
 test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
 # What made the fixtures in testdata/.
-testdata="$test"
+testdata="$test libguestfs-tools"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
 bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev"
 # libFuzzer comes with the crate libfuzzer-sys, as C++ source.
@@ -34,7 +36,7 @@ for list in "${@:-test}"; do
 done
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    for tool in cc skopeo umoci buildah podman setfattr setfacl setcap python3 zstd mke2fs mkfs.vfat mcopy; do
+    for tool in cc skopeo umoci buildah podman setfattr setfacl setcap python3 zstd qemu-img mke2fs mkfs.xfs mcopy; do
         command -v "$tool" >/dev/null || echo "install.sh: not Debian, and $tool is missing" >&2
     done
     exit 0
@@ -66,4 +68,8 @@ apt() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=
 # A source list of something else that cannot be reached must not stop us: install decides.
 apt update || true
 # shellcheck disable=SC2086
-apt install --no-install-recommends $missing || { cat "$log" >&2; exit 1; }
+apt install --no-install-recommends $missing && exit 0
+# A newer qemu-utils from elsewhere does not go with this release's qemu: take this release's.
+release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+# shellcheck disable=SC2086
+apt install --no-install-recommends --allow-downgrades $missing "qemu-utils/$release" || { cat "$log" >&2; exit 1; }
