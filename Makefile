@@ -47,6 +47,7 @@ testdata: ## make the fixtures in testdata/ anew (root)
 	testdata/make/web.sh
 	testdata/make/notes.sh
 	testdata/make/odd.py
+	testdata/make/lvm.sh
 
 clean: ## remove what was built
 	$(CARGO) clean

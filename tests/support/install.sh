@@ -15,7 +15,7 @@ test="$build skopeo umoci buildah podman runc attr acl libcap2-bin python3 tar g
 test="$test qemu-utils fdisk gdisk e2fsprogs dosfstools xfsprogs btrfs-progs ntfs-3g exfatprogs"
 test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
 # What made the fixtures in testdata/.
-testdata="$test"
+testdata="$test libguestfs-tools qemu-system-x86 linux-image-amd64"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
 bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev"
 # libFuzzer comes with the crate libfuzzer-sys, as C++ source.
