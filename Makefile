@@ -49,6 +49,7 @@ testdata: ## make the fixtures in testdata/ anew (root)
 	testdata/make/btrfs.sh
 	testdata/make/odd.py
 	testdata/make/dirty.sh
+	testdata/make/lvm.sh
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -38,7 +38,9 @@
 //! - No pack is ever changed. What becomes visible was durable before: `store/FORMAT.md` has the
 //!   order of writes and what a power cut leaves at each of them.
 //! - Only [`fs`] and the store's `dir` backend open files, and no path from inside an image is ever
-//!   given to the host on import. On a checkout they are resolved by descriptors below the folder.
+//!   given to the host on import, but for the extents that a vmdk has in its own folder, and for the
+//!   backing files of a qcow2 where the person allows them. On a checkout paths are resolved by
+//!   descriptors below the folder.
 //! - [`inspect`] reads no file contents, but for `diff --patch` and a comparison with a folder.
 //! - No deed knows another, and none prints: [`cli`] is the only one that writes to the terminal.
 //! - An error keeps its identity on the way up ([`error::Error`]); only the face makes words and an

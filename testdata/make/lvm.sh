@@ -1,15 +1,12 @@
-#!/bin/sh
+#!/bin/bash
 # Makes testdata/lvm: three physical volumes of one volume group, written by LVM and device-mapper in
 # the appliance of libguestfs, because a container has no device-mapper.
 #
 # Every 4 KiB block of a logical volume begins with the volume's name and the block's number, so a
 # reader that takes a block from the wrong place is found out.
-set -eu
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/common.sh"
 export LIBGUESTFS_BACKEND="${LIBGUESTFS_BACKEND:-direct}"
 export LIBGUESTFS_BACKEND_SETTINGS="${LIBGUESTFS_BACKEND_SETTINGS:-force_tcg}"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
 for number in 1 2 3; do truncate -s 16M "$work/pv$number"; done
 numbered() { # NAME MIB
@@ -42,5 +39,5 @@ upload $work/wide-one /dev/data_vg/wide-one
 upload $work/striped /dev/data_vg/striped
 EOF
 
-mkdir -p lvm
-for number in 1 2 3; do zstd --quiet --force -19 "$work/pv$number" -o "lvm/pv$number.zst"; done
+mkdir -p "$testdata/lvm"
+for number in 1 2 3; do zstd --quiet --force -19 "$work/pv$number" -o "$testdata/lvm/pv$number.zst"; done

@@ -156,4 +156,6 @@ fn unknown(source: &Source) -> Error {
 }
 
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod tests;

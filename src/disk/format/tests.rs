@@ -552,6 +552,46 @@ fn backing_files_are_opened_for_those_who_ask_only() {
 }
 
 #[test]
+fn many_threads_read_one_image() {
+    let world = World::new();
+    world.convert("packed", "-c -O qcow2 -o cluster_size=16k");
+    let image = world.open("packed").unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8_u64 {
+            let (disk, raw) = (&*image.disk, &world.raw);
+            scope.spawn(move || {
+                let mut buffer = vec![0; 50_000];
+                for step in 0..200_u64 {
+                    let at = (step * 7_919_033 + thread * 104_729) % (DISK_BYTES - 50_000);
+                    disk.read_at(at, &mut buffer).unwrap();
+                    assert!(buffer == raw[at as usize..][..50_000], "thread {thread} at {at}");
+                }
+            });
+        }
+    });
+}
+
+/// Tables may be anywhere, and be each other: that is a disk of nonsense, and no loop.
+#[test]
+fn tables_that_are_their_own_entries_are_read_like_any_others() {
+    let world = World::new();
+    world.run("qemu-img", &["create", "-q", "-f", "qcow2", "itself", "60T"]);
+    let mut bytes = std::fs::read(world.path("itself")).unwrap();
+    let l1_at = u64::from_be_bytes(bytes[40..48].try_into().unwrap());
+    let entries = u32::from_be_bytes(bytes[36..40].try_into().unwrap()) as usize;
+    for entry in 0..entries {
+        bytes[l1_at as usize + entry * 8..][..8].copy_from_slice(&l1_at.to_be_bytes());
+    }
+    let source = Source { file: Arc::new(bytes), name: "itself".into(), folder: None };
+    let image = open_in(source, None, &OpenOptions::default()).unwrap();
+    assert_eq!(image.disk.size(), 60 << 40);
+    let mut buffer = [0; 16];
+    image.disk.read_at((60 << 40) - 16, &mut buffer).unwrap();
+    assert_eq!(buffer, [l1_at.to_be_bytes(), l1_at.to_be_bytes()].concat()[..]);
+    any_disk(&*image.disk);
+}
+
+#[test]
 fn names_of_files_of_the_host_lead_nowhere() {
     let world = World::new();
     let allowed = OpenOptions { allow_backing: true, ..OpenOptions::default() };

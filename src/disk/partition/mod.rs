@@ -1,6 +1,6 @@
 //! Partition tables and what is in the parts: where on a disk what lies.
 //!
-//! [`read`] gives the parts of a disk by GPT or MBR, numbered as Linux numbers them, [`probe`]
+//! [`read`] gives the parts of a disk by GPT or MBR, numbered as Linux numbers them, [`probe()`]
 //! names what a part or a whole disk holds, [`lvm`] puts logical volumes together. An entry that
 //! makes no sense is told as a problem and left out or cut at the disk's end: the rest of the disk is
 //! still worth reading.
