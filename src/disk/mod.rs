@@ -9,6 +9,7 @@
 //! of them panics, follows a path on the host, or costs more memory than its named limits.
 
 pub mod bytes;
+pub mod document;
 pub mod files;
 pub mod format;
 pub mod guest;

@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod checkout;
+mod disk;
 mod image;
 pub mod skipped;
 pub mod steps;
@@ -28,12 +29,21 @@ use std::io::Write;
 pub struct ExportOptions {
     /// Of a multi-platform image, this platform alone.
     pub platform: Option<Platform>,
+    /// Of a guest, the files of this file system alone, by its device.
+    pub filesystem: Option<String>,
     /// Put a new archive or `dir:` over an old one.
     pub replace: bool,
     /// What the sink shall call the image, where the location does not say.
     pub name: Option<RefName>,
     /// What `-` stands for as the path of an archive.
     pub standard_output: fn() -> Box<dyn Write + Send>,
+}
+
+impl ExportOptions {
+    /// Which tree of the version is meant.
+    fn tree(&self) -> Option<String> {
+        self.filesystem.clone().or_else(|| self.platform.as_ref().map(ToString::to_string))
+    }
 }
 
 pub struct Exported {
@@ -53,7 +63,7 @@ pub fn export(
     options: &ExportOptions,
     progress: &dyn Progress,
 ) -> Result<Exported> {
-    let platform = options.platform.as_ref().map(ToString::to_string);
+    let platform = options.tree();
     let platform = platform.as_deref();
     let sink = match sink {
         Location::Bare(place @ Place::Path(path)) => {
@@ -71,6 +81,7 @@ pub fn export(
     };
     let done = match sink {
         Location::Tar(place) => tree::to_tar(repo, version, place, options, progress),
+        Location::Disk { format, path } => disk::to_file(repo, version, *format, path, options, progress),
         Location::Directory(path) => tree::to_folder(repo, version, platform, path, progress),
         _ => image::to_sink(repo, version, sink, options, progress),
     };

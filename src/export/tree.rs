@@ -31,7 +31,7 @@ pub fn to_tar(
     options: &ExportOptions,
     progress: &dyn Progress,
 ) -> Result<(Option<String>, Vec<Skipped>)> {
-    let platform = options.platform.as_ref().map(ToString::to_string);
+    let platform = options.tree();
     let write = |out: &mut dyn Write| -> Result<(Option<String>, Vec<Skipped>)> {
         if version.commit.artifact.kind == ArtifactKind::Tar {
             return same_tar(repo, version, out, progress).map(|digest| (Some(digest), Vec::new()));

@@ -44,6 +44,11 @@ impl AtomicFile {
         &self.path
     }
 
+    /// Where the file is until it is finished, for a program that writes it by its name.
+    pub fn temporary(&self) -> &Path {
+        self.file.path()
+    }
+
     pub fn as_file(&self) -> &File {
         self.file.as_file()
     }

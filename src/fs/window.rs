@@ -58,6 +58,13 @@ impl SharedFile {
         &self.path
     }
 
+    /// What changes when somebody writes to the file: size, times of content and inode.
+    pub fn stamp(&self) -> Result<(u64, i64, i64, i64, i64)> {
+        use std::os::unix::fs::MetadataExt;
+        let stat = self.file.metadata().map_err(Error::io("stat", self.path()))?;
+        Ok((stat.len(), stat.mtime(), stat.mtime_nsec(), stat.ctime(), stat.ctime_nsec()))
+    }
+
     /// Device and inode: two paths with one identity are one file.
     pub fn identity(&self) -> Result<(u64, u64)> {
         let metadata = self.file.metadata().map_err(Error::io("stat", &self.path))?;

@@ -6,6 +6,7 @@
 mod ahead;
 mod blobs;
 mod directory;
+pub mod disk;
 mod image;
 mod layer;
 mod naming;
@@ -48,6 +49,7 @@ pub struct ImportOptions {
     pub signature: Signature,
     /// For directories: stay on one file system, and what to leave out.
     pub scan: crate::fs::scan::ScanOptions,
+    pub disk: disk::DiskOptions,
 }
 
 /// What became of one ref.
@@ -105,8 +107,14 @@ fn import_once(
     progress: &dyn Progress,
 ) -> Result<ImportReport> {
     let failed = || format!("cannot import {location}");
-    let opened = open::open(location, &repo.scratch()).doing(failed)?;
-    let location = &opened.location;
+    let (location, content) = match disk::taken_for(location).doing(failed)? {
+        Some(disk) => (disk, None),
+        None => {
+            let opened = open::open(location, &repo.scratch()).doing(failed)?;
+            (opened.location, Some(opened.content))
+        }
+    };
+    let location = &location;
     let failed = || format!("cannot import {location}");
     let mut work =
         Work { repo, options, tx: repo.begin()?, recipes: HashMap::new(), layers_read: 0, layers_known: 0 };
@@ -114,16 +122,21 @@ fn import_once(
         Some(name) => Ok(RefName::of(name)),
         None => Ok(RefName::of(&naming::file_name(location)?)),
     };
-    let taken = match opened.content {
-        Content::Directory(path) if holds(&path, repo.store().place()) && options.scan.exclude.is_empty() => {
+    let taken = match content {
+        None => disk::take(&mut work, location, one_name().doing(failed)?, progress),
+        Some(Content::Directory(path))
+            if holds(&path, repo.store().place()) && options.scan.exclude.is_empty() =>
+        {
             let problem = format!("the store {} lies in it", repo.store().place().display());
             Err(Error::Usage(problem).with_hint("--exclude leaves it out"))
         }
-        Content::Directory(path) => directory::take(&mut work, &path, one_name().doing(failed)?, progress),
-        Content::Tar(tar) => {
+        Some(Content::Directory(path)) => {
+            directory::take(&mut work, &path, one_name().doing(failed)?, progress)
+        }
+        Some(Content::Tar(tar)) => {
             tarball::take(&mut work, &location.to_string(), tar, one_name().doing(failed)?, progress)
         }
-        Content::Images { source, roots } => {
+        Some(Content::Images { source, roots }) => {
             let named = naming::name_all(roots, location, options.name.as_ref()).doing(failed)?;
             image::take(&mut work, &*source, named, progress)
         }

@@ -80,8 +80,24 @@ pub fn file_name(location: &Location) -> Result<ImageName> {
     // `imgit import oci:.` is named by the folder that `.` is.
     let path = crate::fs::canonical(path).unwrap_or_else(|_| path.to_path_buf());
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(no_name)?;
-    const ENDINGS: [&str; 9] =
-        [".gz", ".zst", ".tar", ".tgz", ".oci-archive", ".oci", ".docker", ".dir", ".img"];
+    const ENDINGS: [&str; 16] = [
+        ".gz",
+        ".zst",
+        ".tar",
+        ".tgz",
+        ".oci-archive",
+        ".oci",
+        ".docker",
+        ".dir",
+        ".img",
+        ".raw",
+        ".qcow2",
+        ".vmdk",
+        ".vdi",
+        ".vhd",
+        ".vhdx",
+        ".ova",
+    ];
     let mut stem = name;
     while let Some(ending) =
         ENDINGS.iter().find(|ending| stem.len() > ending.len() && stem.ends_with(**ending))
@@ -93,7 +109,10 @@ pub fn file_name(location: &Location) -> Result<ImageName> {
 
 fn path_of(location: &Location) -> Option<&Path> {
     match location {
-        Location::Oci { path, .. } | Location::Dir(path) | Location::Directory(path) => Some(path),
+        Location::Oci { path, .. }
+        | Location::Dir(path)
+        | Location::Directory(path)
+        | Location::Disk { path, .. } => Some(path),
         Location::OciArchive { place, .. }
         | Location::DockerArchive { place, .. }
         | Location::Tar(place)

@@ -43,12 +43,15 @@ pub enum Location {
     Tar(Place),
     /// A folder that is a root file system.
     Directory(PathBuf),
+    /// `disk:PATH`, or the format in the place of `disk`: a VM's disk. `format` is one of [`DISKS`],
+    /// `None` where the file says what it is.
+    Disk { format: Option<&'static str>, path: PathBuf },
     /// A path or `-` alone; [`crate::oci::open::open`] makes it one of the others.
     Bare(Place),
 }
 
 /// Transports of containers-transports(5) and our own plans, with what to say of them today.
-const NOT_YET: [(&str, &str); 12] = [
+const NOT_YET: [(&str, &str); 6] = [
     (
         "docker",
         "registries are not supported yet; `skopeo copy docker://… oci:…` fetches an image into a layout",
@@ -64,16 +67,13 @@ const NOT_YET: [(&str, &str); 12] = [
     ("sif", "Singularity images are not supported"),
     ("ostree", "ostree repositories are not supported"),
     ("tarball", "is skopeo's word for layers without an image; `tar:` reads a root file system"),
-    ("disk", "disks are not supported yet"),
-    ("raw", "disks are not supported yet"),
-    ("qcow2", "disks are not supported yet"),
-    ("vmdk", "disks are not supported yet"),
-    ("vdi", "disks are not supported yet"),
-    ("vhdx", "disks are not supported yet"),
 ];
 
 /// What may stand in front of a path, for hints.
-pub const TRANSPORTS: &str = "oci:, oci-archive:, docker-archive:, dir: and tar:";
+pub const TRANSPORTS: &str = "oci:, oci-archive:, docker-archive:, dir:, tar:, disk: and the formats of disks, raw: qcow2: vmdk: vdi: vhd: vhdx:";
+
+/// The formats of disks that may stand in front of a path.
+pub const DISKS: [&str; 7] = ["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "ova"];
 
 impl Location {
     /// Reads the words; nothing on disk is looked at.
@@ -108,6 +108,11 @@ impl Location {
             }
             "dir" => Location::Dir(whole_path()?.into()),
             "tar" => Location::Tar(place(whole_path()?)),
+            "disk" => Location::Disk { format: None, path: whole_path()?.into() },
+            word if DISKS.contains(&word) => {
+                let format = DISKS.into_iter().find(|format| *format == word);
+                Location::Disk { format, path: whole_path()?.into() }
+            }
             _ => Location::Bare(place(text)),
         })
     }
@@ -213,6 +218,7 @@ impl fmt::Display for Location {
             Location::Dir(path) => write!(f, "dir:{}", path_of(path))?,
             Location::Tar(place) => write!(f, "tar:{place}")?,
             Location::Directory(path) => write!(f, "directory {}", path_of(path))?,
+            Location::Disk { format, path } => write!(f, "{}:{}", format.unwrap_or("disk"), path_of(path))?,
             Location::Bare(place) => write!(f, "{place}")?,
         }
         match self.select() {

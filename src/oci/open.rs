@@ -64,6 +64,7 @@ pub fn open(location: &Location, scratch: &Path) -> Result<Opened> {
             true => Ok(Opened { location: location.clone(), content: Content::Directory(path.clone()) }),
             false => Err(Error::invalid(location.to_string(), "is not a folder")),
         },
+        Location::Disk { .. } => Err(Error::Usage(format!("{location} is a disk, not an image"))),
         Location::Bare(place) => open_bare(place, scratch),
     }
 }
@@ -161,7 +162,7 @@ pub fn create(
         Location::OciArchive { place, .. } => Box::new(OciArchiveSink::create(target(place))?),
         Location::DockerArchive { place, .. } => Box::new(DockerArchiveSink::create(target(place))?),
         Location::Dir(path) => Box::new(DirSink::create(path, replace)?),
-        Location::Tar(_) | Location::Directory(_) | Location::Bare(_) => {
+        Location::Tar(_) | Location::Directory(_) | Location::Disk { .. } | Location::Bare(_) => {
             return Err(Error::Usage(format!("cannot write images to {location}"))
                 .with_hint("name a transport: oci:, oci-archive:, docker-archive: or dir:"));
         }

@@ -3,6 +3,7 @@
 //! Every read here opens the index, asks and closes it (`store` keeps no handle), so any number of
 //! commands live side by side; nothing that blocks on the outside happens in between.
 
+mod guest;
 pub mod image;
 mod images;
 mod nodes;

@@ -55,11 +55,20 @@ impl Repo {
     pub fn platform_tree(&self, version: &Version, wanted: Option<&str>) -> Result<PlatformTree> {
         let trees = &version.commit.trees;
         let none = || {
-            let problem = "has no file system: it is an artifact, or its layers were not in the source";
+            let problem = "has no file system: it is an artifact or a disk of bytes, or its layers were not in the source";
             Error::Usage(format!("{} {problem}", version.shown))
         };
-        if wanted.is_none() && trees.len() <= 1 {
+        let is_disk = version.commit.artifact.kind == ArtifactKind::Disk;
+        // Of a guest the first is its whole system, and the others are file systems by device.
+        if wanted.is_none() && (trees.len() <= 1 || is_disk) {
             return trees.first().cloned().ok_or_else(none);
+        }
+        if let Some(device) = wanted.filter(|_| is_disk) {
+            return trees.iter().find(|tree| tree.platform == device).cloned().ok_or_else(|| {
+                let has: Vec<&str> = trees.iter().skip(1).map(|tree| tree.platform.as_str()).collect();
+                Error::not_found("file system", format!("{device} in {}", version.shown))
+                    .with_hint(format!("it has {}", has.join(", ")))
+            });
         }
         let wanted = wanted.map_or_else(|| Ok(Platform::host()), Platform::parse)?;
         let rank = |tree: &&PlatformTree| {

@@ -23,6 +23,8 @@ pub struct Builder {
     /// A directory is `None`: its node is known once all is put.
     items: Vec<(TreePath, Option<Kind>, Attr)>,
     hardlinks: Vec<Vec<TreePath>>,
+    /// First name of an inode, one more name of it.
+    names: Vec<(TreePath, TreePath)>,
 }
 
 /// A directory whose entries are still coming.
@@ -34,7 +36,7 @@ struct Open {
 
 impl Builder {
     pub fn new(root_attr: Attr) -> Builder {
-        Builder { root_attr, items: Vec::new(), hardlinks: Vec::new() }
+        Builder { root_attr, items: Vec::new(), hardlinks: Vec::new(), names: Vec::new() }
     }
 
     pub fn put_dir(&mut self, path: TreePath, attr: Attr) {
@@ -56,9 +58,39 @@ impl Builder {
         }
     }
 
+    /// Puts one more name of what was put at `first`, or will be.
+    pub fn put_name(&mut self, path: TreePath, first: TreePath) {
+        self.names.push((first, path));
+    }
+
+    /// Puts what [`Builder::put_name`] promised, and says who is one inode with whom.
+    fn resolve_names(&mut self) -> Result<()> {
+        let mut names = std::mem::take(&mut self.names);
+        names.sort();
+        let items = self.items.len();
+        for group in names.chunk_by(|one, other| one.0 == other.0) {
+            let first = &group[0].0;
+            let at = self.items[..items].binary_search_by(|item| walk_order(&item.0, first));
+            let Some((_, Some(kind), attr)) = at.ok().map(|at| &self.items[at]) else {
+                return Err(Error::invalid(format!("hard link {}", group[0].1), format!("leads to {first}")));
+            };
+            let (kind, attr) = (kind.clone(), attr.clone());
+            for (_, path) in group {
+                self.items.push((path.clone(), Some(kind.clone()), attr.clone()));
+            }
+            let paths = group.iter().map(|(_, path)| path.clone());
+            self.link(std::iter::once(first.clone()).chain(paths).collect());
+        }
+        if self.items.len() > items {
+            self.items.sort_by(|one, two| walk_order(&one.0, &two.0));
+        }
+        Ok(())
+    }
+
     /// Puts every node, children first, and returns the record of the whole.
     pub fn finish(mut self, sink: &mut dyn NodeSink) -> Result<Tree> {
         self.items.sort_by(|one, two| walk_order(&one.0, &two.0));
+        self.resolve_names()?;
         self.hardlinks.sort();
         let (mut entries, mut bytes) = (0, 0u64);
         let mut folders =

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::history::commit::Artifact;
 use crate::history::commit::Commit;
 use crate::id::CommitId;
 use crate::id::ContentId;
@@ -105,7 +106,8 @@ impl Walk<'_> {
         let digest = Digest::parse(&commit.artifact.digest)?;
         match commit.artifact.kind {
             // Its digest is its tree's id: nothing besides the tree.
-            ArtifactKind::Directory | ArtifactKind::Disk => return Ok(()),
+            ArtifactKind::Directory => return Ok(()),
+            ArtifactKind::Disk => return self.guest(&commit.artifact),
             ArtifactKind::Tar => return self.blob(&digest),
             ArtifactKind::Image | ArtifactKind::Index | ArtifactKind::Other => {}
         }
@@ -130,6 +132,13 @@ impl Walk<'_> {
             self.blob(&digest)?;
         }
         self.bases(commit)
+    }
+
+    /// The document of a guest and the disks that it names.
+    fn guest(&mut self, artifact: &Artifact) -> Result<()> {
+        self.blob(&Digest::parse(&artifact.digest)?)?;
+        let Some(document) = self.repo.guest(artifact)? else { return Ok(()) };
+        document.digests().try_for_each(|digest| self.blob(&Digest::parse(digest)?))
     }
 
     /// The trees of an image's lower layers: what lets the next image on that base be flattened

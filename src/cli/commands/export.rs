@@ -15,6 +15,9 @@ use serde_json::json;
 /// to a path alone its tree as files, in a new or empty folder. `-` as PATH of an archive is standard
 /// output.
 ///
+/// The disk of a VM goes to raw:PATH, qcow2:, vmdk:, vdi:, vhd: or vhdx:PATH, or in the format it came
+/// in to disk:PATH. Its raw bytes are those that came in, checked while they are written.
+///
 /// Example: imgit export web:v1 oci:web-v1 && skopeo inspect oci:web-v1:v1
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,6 +28,9 @@ pub struct Args {
     /// Only this platform of a multi-platform image
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
+    /// Of a VM, the files of this file system alone: /dev/sda1
+    #[arg(long, value_name = "DEVICE", conflicts_with = "platform")]
+    filesystem: Option<String>,
     /// Put a new archive or dir: over an old one; a layout is added to, a folder of files must be new or empty
     #[arg(short, long)]
     force: bool,
@@ -35,6 +41,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let version = repo.resolve(&args.version)?;
     let options = ExportOptions {
         platform: args.platform.as_deref().map(Platform::parse).transpose().map_err(Error::typed)?,
+        filesystem: args.filesystem,
         replace: args.force,
         name: version.name.clone(),
         standard_output: || Box::new(std::io::stdout()),

@@ -46,8 +46,8 @@ pub struct Args {
     /// End names with NUL instead of a new line
     #[arg(short = '0', long)]
     print0: bool,
-    /// The tree of this platform
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    /// This platform of a multi-platform image, or this file system of a VM (/dev/sda1)
+    #[arg(long, visible_alias = "filesystem", value_name = "OS/ARCH[/VARIANT]|DEVICE")]
     platform: Option<String>,
 }
 

@@ -1,24 +1,31 @@
 use super::session::Session;
 use crate::cli::error::PARTIAL;
 use crate::cli::output::bytes;
+use crate::disk::guest::Key;
 use crate::error::Error;
 use crate::error::Result;
 use crate::fs::scan;
 use crate::fs::scan::ScanOptions;
 use crate::import::ImportOptions;
 use crate::import::ImportReport;
+use crate::import::disk::DiskOptions;
+use crate::import::disk::Reader;
 use crate::oci::location::Location;
 use crate::oci::name::ImageName;
 use crate::oci::platform::Platform;
 use crate::repo::Signature;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Bring images into the store
 ///
 /// From oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME:TAG], dir:PATH (skopeo's)
 /// or tar:PATH; or from a path alone, which is recognised by what is in it: a plain folder is taken
 /// as the root of a file system. `-` as PATH of an archive is standard input.
+///
+/// A VM's disk comes from disk:PATH, or raw:, qcow2:, vmdk:, vdi:, vhd:, vhdx: or ova:PATH to say
+/// what it is, or a path alone. Its files are read without mounting anything here.
 ///
 /// Each import is a commit on the branch NAME:REF. What is there already is not read again, and
 /// importing the same image twice does nothing. A source with several images brings in all of them,
@@ -53,6 +60,72 @@ pub struct Args {
     /// For a folder: report files that cannot be read and go on
     #[arg(long)]
     keep_going: bool,
+    #[command(flatten)]
+    disk: DiskArgs,
+}
+
+/// What only disks have.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Disks")]
+struct DiskArgs {
+    /// One more disk of the same guest; may be repeated
+    #[arg(short = 'a', long = "add", value_name = "DISK")]
+    also: Vec<PathBuf>,
+    /// Who reads the file systems: our own readers (ext2/3/4, FAT), libguestfs, or whoever can
+    #[arg(long, value_enum, default_value_t = ReaderArg::Auto)]
+    reader: ReaderArg,
+    /// Open an encrypted device: SELECTOR is a device, a UUID or `all`; may be repeated
+    #[arg(long = "key", value_name = "SELECTOR:key:PASSPHRASE|SELECTOR:file:PATH")]
+    keys: Vec<String>,
+    /// Open the backing files that a qcow2 names: one from a stranger may name any file here
+    #[arg(long)]
+    allow_backing: bool,
+    /// Keep the image file too, byte for byte, not only the disk in it
+    #[arg(long)]
+    exact_file: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ReaderArg {
+    Auto,
+    Guestfs,
+    Native,
+}
+
+impl DiskArgs {
+    fn options(self) -> Result<DiskOptions> {
+        Ok(DiskOptions {
+            also: self.also,
+            reader: match self.reader {
+                ReaderArg::Auto => Reader::Auto,
+                ReaderArg::Guestfs => Reader::Guestfs,
+                ReaderArg::Native => Reader::Native,
+            },
+            keys: self.keys.iter().map(|text| key(text)).collect::<Result<_>>()?,
+            allow_backing: self.allow_backing,
+            exact_file: self.exact_file,
+            cache: std::env::var_os("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+                .map(|cache| cache.join("imgit")),
+        })
+    }
+}
+
+/// As libguestfs's tools spell it.
+fn key(text: &str) -> Result<Key> {
+    let wrong = || Error::Usage("a key is SELECTOR:key:PASSPHRASE or SELECTOR:file:PATH".to_string());
+    let (selector, rest) = text.split_once(':').ok_or_else(wrong)?;
+    let passphrase = match rest.split_once(':').ok_or_else(wrong)? {
+        ("key", passphrase) => passphrase.to_string(),
+        ("file", path) => {
+            let bytes = crate::fs::read_small(path.as_ref(), 1 << 20)?;
+            let text = String::from_utf8(bytes).map_err(|_| Error::invalid(path, "is not UTF-8"))?;
+            text.trim_end_matches('\n').to_string()
+        }
+        _ => return Err(wrong()),
+    };
+    Ok(Key { selector: selector.to_string(), passphrase })
 }
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
@@ -68,6 +141,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             exclude: scan::exclude(args.exclude.iter().map(String::as_str)).map_err(Error::typed)?,
             keep_going: args.keep_going,
         },
+        disk: args.disk.options()?,
     };
     let repo = session.repo_or_new()?;
     let report = crate::import::import(&repo, &location, &options, session.progress())?;

@@ -2,8 +2,11 @@ use super::log;
 use super::session::Session;
 use crate::cli::output::bytes;
 use crate::cli::output::quoted;
+use crate::disk::document::Document;
 use crate::error::Error;
 use crate::error::Result;
+use crate::history::commit::ArtifactKind;
+use crate::path::shown;
 use crate::repo::Repo;
 use crate::repo::Version;
 use crate::repo::image;
@@ -45,6 +48,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         false => Some(repo.platform_tree(&version, args.platform.as_deref())?),
     };
     let image = tree.as_ref().map(|tree| image::image(&repo, tree)).transpose()?.flatten();
+    let guest = repo.guest(&version.commit.artifact)?;
     if args.raw || args.config {
         let image =
             image.ok_or_else(|| Error::Usage(format!("{} is no image: it has no config", version.shown)))?;
@@ -53,9 +57,12 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     }
     let record = tree.as_ref().map(|tree| repo.tree_record(&tree.tree)).transpose()?;
     if out.is_json() {
-        out.document(&as_json(&version, image.as_ref(), record.as_ref(), &repo)?)?;
+        out.document(&as_json(&version, image.as_ref(), record.as_ref(), guest.as_ref(), &repo)?)?;
     } else {
         for line in lines(&version, image.as_ref(), record.as_ref(), &repo)? {
+            out.line(line)?;
+        }
+        for line in guest.iter().flat_map(guest_lines) {
             out.line(line)?;
         }
     }
@@ -73,7 +80,9 @@ fn lines(version: &Version, image: Option<&Image>, tree: Option<&Tree>, repo: &R
     ];
     if commit.trees.len() > 1 {
         let all: Vec<&str> = commit.trees.iter().map(|tree| tree.platform.as_str()).collect();
-        lines.push(format!("Platforms:   {}", all.join(", ")));
+        if commit.artifact.kind != ArtifactKind::Disk {
+            lines.push(format!("Platforms:   {}", all.join(", ")));
+        }
     }
     if let Some(tree) = tree {
         lines.push(format!("Tree:        {} entries, {}", tree.entries, bytes(tree.bytes)));
@@ -113,6 +122,46 @@ fn lines(version: &Version, image: Option<&Image>, tree: Option<&Tree>, repo: &R
     Ok(lines)
 }
 
+/// A VM: its system, its disks, what is on them.
+fn guest_lines(guest: &Document) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut field = |name: &str, value: String| {
+        if !value.is_empty() {
+            lines.push(format!("{:<13}{}", format!("{name}:"), shown(value.trim_end().as_bytes())));
+        }
+    };
+    if let Some(os) = &guest.os {
+        let version = os.version.map(|(major, minor)| format!("{major}.{minor}")).unwrap_or_default();
+        let distro = os.distro.as_deref().unwrap_or_default();
+        field("System", os.product.clone().unwrap_or_else(|| format!("{distro} {version}")));
+        field("Arch", os.arch.clone().unwrap_or_default());
+        field("Hostname", os.hostname.clone().unwrap_or_default());
+        field("Kernel", os.kernel.clone().unwrap_or_default());
+        os.mounts.iter().for_each(|mount| field("Mount", format!("{} {}", mount.point, mount.device)));
+    }
+    for disk in &guest.disks {
+        let facts: Vec<String> = disk.facts.iter().map(|(key, value)| format!(", {key} {value}")).collect();
+        let size = bytes(disk.size);
+        let file = bytes(disk.file_size);
+        field("Disk", format!("{} {size} ({}, {file} on disk{})", disk.name, disk.format, facts.concat()));
+        field("Raw", disk.digest.clone());
+        field("File", disk.file_digest.clone().unwrap_or_default());
+        field("Table", format!("{} {}", disk.table, disk.table_id));
+        for part in &disk.partitions {
+            let kind = if part.type_name.is_empty() { &part.type_id } else { &part.type_name };
+            field(&format!("Part {}", part.number), format!("{} {kind} {}", bytes(part.size), part.name));
+        }
+    }
+    for filesystem in &guest.filesystems {
+        let label = filesystem.label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
+        let uuid = filesystem.uuid.as_ref().map(|uuid| format!(" uuid {uuid}")).unwrap_or_default();
+        let kind = &filesystem.kind;
+        field("Holds", format!("{} {kind} {}{label}{uuid}", filesystem.device, bytes(filesystem.size)));
+    }
+    guest.problems.iter().for_each(|problem| field("Problem", problem.clone()));
+    lines
+}
+
 fn words(list: &[String]) -> String {
     list.iter().map(|word| quoted(word.as_bytes())).collect::<Vec<_>>().join(" ")
 }
@@ -126,11 +175,20 @@ fn how_kept(repo: &Repo, layer: &crate::oci::descriptor::Descriptor) -> Result<&
     })
 }
 
-fn as_json(version: &Version, image: Option<&Image>, tree: Option<&Tree>, repo: &Repo) -> Result<Value> {
+fn as_json(
+    version: &Version,
+    image: Option<&Image>,
+    tree: Option<&Tree>,
+    guest: Option<&Document>,
+    repo: &Repo,
+) -> Result<Value> {
     let mut value = log::as_json(&version.id, &version.commit, &[]);
     if let Some(tree) = tree {
         value["entries"] = json!(tree.entries);
         value["bytes"] = json!(tree.bytes);
+    }
+    if let Some(guest) = guest {
+        value["guest"] = parsed(&guest.to_json())?;
     }
     let Some(image) = image else { return Ok(value) };
     value["manifest_digest"] = json!(image.digest.to_string());

@@ -30,8 +30,8 @@ pub struct Args {
     /// Show what is below, too
     #[arg(short = 'R', long)]
     recursive: bool,
-    /// The tree of this platform
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    /// This platform of a multi-platform image, or this file system of a VM (/dev/sda1)
+    #[arg(long, visible_alias = "filesystem", value_name = "OS/ARCH[/VARIANT]|DEVICE")]
     platform: Option<String>,
 }
 

@@ -1,8 +1,9 @@
 use super::session::Session;
+use crate::disk::guestfs;
 use crate::error::Result;
 use crate::store;
 
-/// Print imgit's version and the store format it writes
+/// Print imgit's version, the store format it writes, and what reads VM disks here
 #[derive(clap::Args)]
 pub struct Args {}
 
@@ -10,10 +11,16 @@ pub fn run(_: Args, session: &Session) -> Result<u8> {
     let mut out = session.output();
     let version = env!("CARGO_PKG_VERSION");
     let format = store::config::FORMAT;
+    let guestfs = guestfs::version();
     if out.is_json() {
-        out.document(&serde_json::json!({ "version": version, "store_format": format }))?;
+        let json = serde_json::json!({ "version": version, "store_format": format, "libguestfs": guestfs });
+        out.document(&json)?;
     } else {
         out.line(format!("imgit {version}, store format {format}"))?;
+        match guestfs {
+            Some(version) => out.line(format!("libguestfs {version}"))?,
+            None => out.line(format!("libguestfs is not installed; for it: {}", guestfs::INSTALL))?,
+        }
     }
     out.finish()?;
     Ok(0)

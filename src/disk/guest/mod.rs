@@ -6,6 +6,7 @@
 //! together as the running machine would see them.
 
 pub mod assemble;
+pub mod devices;
 pub mod os;
 pub mod recorded;
 

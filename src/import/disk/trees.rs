@@ -1,0 +1,180 @@
+//! Reading the file systems of a guest: by our own readers where they know them, else in the
+//! appliance.
+
+use super::DiskOptions;
+use super::Reader;
+use super::sink::TreeSink;
+use crate::disk::files::FileSink;
+use crate::disk::guest::Filesystem;
+use crate::disk::guest::Guest;
+use crate::disk::guest::Image;
+use crate::disk::guest::Os;
+use crate::disk::guest::assemble::Volume;
+use crate::disk::guest::devices::Devices;
+use crate::disk::guestfs::Guestfs;
+use crate::disk::guestfs::LaunchOptions;
+use crate::disk::native;
+use crate::disk::native::NativeFs;
+use crate::disk::skeleton::Fingerprints;
+use crate::disk::skeleton::Hint;
+use crate::error::Error;
+use crate::error::Result;
+use crate::progress::Progress;
+use crate::store::Transaction;
+use crate::tree::Tree;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What was read of the file systems of a guest.
+#[derive(Default)]
+pub struct Trees {
+    pub filesystems: Vec<Filesystem>,
+    /// By device.
+    pub volumes: HashMap<String, Volume>,
+    /// What the appliance made of the system, where it ran.
+    pub told: Vec<Os>,
+    pub problems: Vec<String>,
+}
+
+/// What contents were put, and where on each disk they lie.
+pub struct Places {
+    pub prints: Fingerprints,
+    pub hints: Vec<Vec<Hint>>,
+}
+
+/// Reads every file system that somebody can read. `images` are the disks as the appliance opens them;
+/// `Err` says why it cannot.
+pub fn read(
+    tx: &mut Transaction,
+    devices: &Devices,
+    images: Result<Vec<Image>, String>,
+    options: &DiskOptions,
+    places: &mut Places,
+    progress: &dyn Progress,
+) -> Result<Trees> {
+    let mut trees = Trees { problems: devices.problems.clone(), ..Trees::default() };
+    let native = natives(devices, options, &mut trees.problems)?;
+    let mut guest = match needs_appliance(devices, &native, options) {
+        None => None,
+        Some(device) if options.reader == Reader::Native => {
+            trees.problems.push(format!("{device} is kept as bytes: no reader of our own knows it"));
+            None
+        }
+        Some(device) => match images {
+            Ok(images) => {
+                let launch = LaunchOptions { keys: options.keys.clone(), cache: options.cache.clone() };
+                Some(Guestfs::launch(&images, &launch, progress)?)
+            }
+            Err(why) => {
+                trees.problems.push(format!("{device} is kept as bytes: {why}"));
+                None
+            }
+        },
+    };
+    trees.filesystems = match &mut guest {
+        Some(guest) => guest.filesystems(progress)?,
+        None => devices.devices.iter().map(|device| device.filesystem.clone()).collect(),
+    };
+    for filesystem in &trees.filesystems {
+        crate::progress::check(progress)?;
+        let device = &filesystem.device;
+        let read = match (native.get(&device[..]), &mut guest) {
+            (Some(native), _) => {
+                let place = devices.get(device).and_then(|device| device.place);
+                one(tx, places, place, |sink| native.read(sink, progress))
+            }
+            (None, Some(guest)) if filesystem.has_files() => {
+                one(tx, places, None, |sink| guest.read(device, sink, progress))
+            }
+            _ => continue,
+        };
+        match read {
+            Ok(tree) => {
+                let subvolumes = filesystem.subvolumes.clone();
+                trees.volumes.insert(device.clone(), Volume { tree, subvolumes });
+            }
+            // What the disk is to blame for must not keep it out of the store.
+            Err(err)
+                if matches!(
+                    err.root(),
+                    Error::Invalid { .. } | Error::Mismatch { .. } | Error::Limit { .. }
+                ) =>
+            {
+                trees.problems.push(format!(
+                    "{device} ({}) is kept as bytes: {}",
+                    filesystem.kind,
+                    story(&err)
+                ));
+            }
+            Err(err) => return Err(err),
+        }
+    }
+    if let Some(mut guest) = guest {
+        trees.told = guest.inspect(progress)?;
+        Box::new(guest).close()?;
+    }
+    Ok(trees)
+}
+
+fn one(
+    tx: &mut Transaction,
+    places: &mut Places,
+    place: Option<(usize, u64)>,
+    read: impl FnOnce(&mut dyn FileSink) -> Result<()>,
+) -> Result<Tree> {
+    let Places { prints, hints } = places;
+    let place = place.map(|(disk, start)| (start, &mut hints[disk]));
+    let mut sink = TreeSink::new(tx, prints, place);
+    read(&mut sink)?;
+    sink.finish()
+}
+
+/// The file systems that we read ourselves.
+fn natives<'a>(
+    devices: &'a Devices,
+    options: &DiskOptions,
+    problems: &mut Vec<String>,
+) -> Result<HashMap<&'a str, Box<dyn NativeFs>>> {
+    let mut found = HashMap::new();
+    if options.reader == Reader::Guestfs {
+        return Ok(found);
+    }
+    for device in devices.devices.iter().filter(|device| device.kind.is_known()) {
+        match native::open(Arc::clone(&device.bytes)) {
+            Ok(Some(native)) => _ = found.insert(&device.filesystem.device[..], native),
+            Ok(None) => {}
+            Err(err) if options.reader == Reader::Native => {
+                let device = &device.filesystem.device;
+                problems.push(format!("{device} is kept as bytes: {}", story(&err)));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+/// A device that only the appliance can read, if there is one.
+fn needs_appliance<'a>(
+    devices: &'a Devices,
+    native: &HashMap<&str, Box<dyn NativeFs>>,
+    options: &DiskOptions,
+) -> Option<&'a str> {
+    let first = devices.devices.first().map(|device| &device.filesystem.device[..]);
+    if options.reader == Reader::Guestfs || !options.keys.is_empty() {
+        return first;
+    }
+    let is_left = |filesystem: &&Filesystem| {
+        filesystem.has_files() && filesystem.kind != "zero" && !native.contains_key(&filesystem.device[..])
+    };
+    devices.devices.iter().map(|device| &device.filesystem).find(is_left).map(|left| &left.device[..])
+}
+
+fn story(err: &Error) -> String {
+    let mut story = err.to_string();
+    let mut cause = std::error::Error::source(err);
+    while let Some(err) = cause {
+        story = format!("{story}: {err}");
+        cause = err.source();
+    }
+    story
+}
