@@ -25,6 +25,14 @@ pub struct SharedFile {
     len: u64,
 }
 
+/// What changes when somebody writes to a file: its size, the times of its content and its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    len: u64,
+    content: (i64, i64),
+    inode: (i64, i64),
+}
+
 impl SharedFile {
     /// `path` is what errors name. The file must be one that can seek.
     pub fn new(file: File, path: impl Into<PathBuf>) -> Result<SharedFile> {
@@ -58,11 +66,13 @@ impl SharedFile {
         &self.path
     }
 
-    /// What changes when somebody writes to the file: size, times of content and inode.
-    pub fn stamp(&self) -> Result<(u64, i64, i64, i64, i64)> {
-        use std::os::unix::fs::MetadataExt;
+    pub fn stamp(&self) -> Result<Stamp> {
         let stat = self.file.metadata().map_err(Error::io("stat", self.path()))?;
-        Ok((stat.len(), stat.mtime(), stat.mtime_nsec(), stat.ctime(), stat.ctime_nsec()))
+        Ok(Stamp {
+            len: stat.len(),
+            content: (stat.mtime(), stat.mtime_nsec()),
+            inode: (stat.ctime(), stat.ctime_nsec()),
+        })
     }
 
     /// Device and inode: two paths with one identity are one file.

@@ -306,10 +306,21 @@ mod tests {
         check("./a:b", r#"Bare(Path("./a:b"))"#);
         check("docker://busybox", "registries are not supported yet");
         check("docker-daemon:debian:12", "`docker save`");
-        check("qcow2:a", "disks are not supported yet");
-        for bad in
-            ["", "oci:", "oci::x", "dir:", "tar:", "oci:a:@", "oci:a:@x", "oci:a:@+1", "oci:a:b c", "a\0b"]
-        {
+        check("qcow2:a:b", r#"Disk { format: Some("qcow2"), path: "a:b" }"#);
+        check("disk:a", r#"Disk { format: None, path: "a" }"#);
+        for bad in [
+            "",
+            "oci:",
+            "oci::x",
+            "dir:",
+            "tar:",
+            "disk:",
+            "oci:a:@",
+            "oci:a:@x",
+            "oci:a:@+1",
+            "oci:a:b c",
+            "a\0b",
+        ] {
             assert!(Location::parse(bad).is_err(), "{bad}");
         }
     }

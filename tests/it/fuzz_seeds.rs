@@ -216,6 +216,7 @@ fn from_a_store(put: &dyn Fn(&str, &str, &[u8])) {
         labels: Default::default(),
         signature: Signature::now(Some("somebody".into())).unwrap(),
         scan: Default::default(),
+        disk: Default::default(),
     };
     imgit::import::import(&repo, &source, &options, &Silent).unwrap();
     let snapshot = repo.snapshot().unwrap();

@@ -29,12 +29,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("history", &["oci", "store"]),
     ("repo", &["disk", "fs", "history", "layer", "oci", "store", "tree"]),
     // Deeds: synchronous, silent, progress last. None knows another.
-    ("import", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
-    ("export", &["fs", "history", "oci", "repo", "tree"]),
+    ("import", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
+    ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
     ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("upkeep", &["history", "oci", "repo", "store", "tree"]),
     // The face.
-    ("cli", &["export", "fs", "history", "import", "inspect", "oci", "repo", "store", "tree", "upkeep"]),
+    (
+        "cli",
+        &["disk", "export", "fs", "history", "import", "inspect", "oci", "repo", "store", "tree", "upkeep"],
+    ),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

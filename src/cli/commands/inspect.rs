@@ -143,7 +143,7 @@ fn guest_lines(guest: &Document) -> Vec<String> {
         let facts: Vec<String> = disk.facts.iter().map(|(key, value)| format!(", {key} {value}")).collect();
         let size = bytes(disk.size);
         let file = bytes(disk.file_size);
-        field("Disk", format!("{} {size} ({}, {file} on disk{})", disk.name, disk.format, facts.concat()));
+        field("Disk", format!("{} {size} ({}, file of {file}{})", disk.name, disk.format, facts.concat()));
         field("Raw", disk.digest.clone());
         field("File", disk.file_digest.clone().unwrap_or_default());
         field("Table", format!("{} {}", disk.table, disk.table_id));

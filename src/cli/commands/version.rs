@@ -3,7 +3,7 @@ use crate::disk::guestfs;
 use crate::error::Result;
 use crate::store;
 
-/// Print imgit's version, the store format it writes, and what reads VM disks here
+/// Print the versions of imgit, its store format and libguestfs
 #[derive(clap::Args)]
 pub struct Args {}
 

@@ -100,9 +100,10 @@ pub struct Subvolume {
 impl Filesystem {
     /// Says whether there is any sense in reading it.
     pub fn has_files(&self) -> bool {
-        const WITHOUT: [&str; 8] = [
+        const WITHOUT: [&str; 9] = [
             "",
             "unknown",
+            "zero",
             "swap",
             "crypto_LUKS",
             "BitLocker",

@@ -29,6 +29,7 @@ use crate::error::Doing;
 use crate::error::Error;
 use crate::error::Result;
 use crate::fs::SharedFile;
+use crate::fs::window::Stamp;
 use crate::history::commit::Artifact;
 use crate::history::commit::ArtifactKind;
 use crate::history::commit::PlatformTree;
@@ -205,6 +206,6 @@ fn for_appliance(disks: &[Opened], options: &DiskOptions) -> Result<Vec<Image>, 
 }
 
 /// What changes when somebody writes to a file.
-fn stamps(disks: &[Opened]) -> Result<Vec<(u64, i64, i64, i64, i64)>> {
+fn stamps(disks: &[Opened]) -> Result<Vec<Stamp>> {
     disks.iter().filter_map(|disk| disk.file.as_ref()).map(SharedFile::stamp).collect()
 }

@@ -163,9 +163,8 @@ fn needs_appliance<'a>(
     if options.reader == Reader::Guestfs || !options.keys.is_empty() {
         return first;
     }
-    let is_left = |filesystem: &&Filesystem| {
-        filesystem.has_files() && filesystem.kind != "zero" && !native.contains_key(&filesystem.device[..])
-    };
+    let is_left =
+        |filesystem: &&Filesystem| filesystem.has_files() && !native.contains_key(&filesystem.device[..]);
     devices.devices.iter().map(|device| &device.filesystem).find(is_left).map(|left| &left.device[..])
 }
 
