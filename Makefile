@@ -2,10 +2,10 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo build check fmt clippy doc test slow fuzz bench testdata clean
+.PHONY: help demo build check fmt clippy doc test slow fuzz bench bench-disks testdata clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build, then import, log, diff and export two real images in a temporary store
 	@tests/demo.sh
@@ -41,6 +41,12 @@ bench: build ## compare with umoci, ostree, restic and composefs; writes tests/b
 	@tests/bench/corpus.sh
 	@tests/bench/cfsctl.sh
 	@IMGIT=target/release/imgit tests/bench/run.py
+
+bench-disks: build ## compare with tar, restic, qemu-img and virt-tar-out on VM disks; writes tests/bench/DISKS.md (root)
+	@tests/support/install.sh bench
+	@tests/bench/corpus.sh
+	@tests/bench/disks.sh
+	@IMGIT=target/release/imgit tests/bench/disks.py --appliance
 
 testdata: ## make the fixtures in testdata/ anew (root)
 	@tests/support/install.sh testdata

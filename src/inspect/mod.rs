@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod compare;
 pub mod find;
 pub mod listing;
+pub mod machine;
 pub mod names;
 pub mod usage;
 pub mod whereis;

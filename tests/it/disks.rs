@@ -129,6 +129,20 @@ fn the_same_disk_again_is_no_new_version_and_another_one_is() {
 }
 
 #[test]
+fn what_every_installation_has_of_its_own_can_be_left_out() {
+    let world = machine();
+    world.ok("import -q machine.raw vm");
+    world.sh("for line in 'rm /etc/machine-id' 'rm /var/log/syslog' 'rm /etc/passwd'; do \
+         debugfs -w -R \"$line\" machine.raw?offset=5242880; done");
+    world.ok("import -q machine.raw vm");
+    assert_eq!(world.ok("diff --name-status vm~1 vm").lines().count(), 3);
+    let diff = world.run("diff --ignore-machine vm~1 vm");
+    assert_eq!(diff.stdout.lines().next(), Some("D  /etc/passwd"), "{diff}");
+    assert!(diff.stderr.contains("2 more are what every installation has"), "{diff}");
+    assert_eq!(world.run("diff --ignore-machine --exit-code vm~1 vm /var").code, 0);
+}
+
+#[test]
 fn what_a_machine_and_a_container_share_is_kept_once() {
     let world = machine();
     world.ok("import -q machine.raw vm");

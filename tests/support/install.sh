@@ -19,7 +19,7 @@ test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
 # What made the fixtures in testdata/.
 testdata="$test libguestfs-tools"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
-bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev"
+bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev libguestfs-tools cpio"
 # libFuzzer comes with the crate libfuzzer-sys, as C++ source.
 fuzz="$build g++"
 

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::fs::scan::ScanOptions;
 use crate::inspect::compare;
 use crate::inspect::compare::Side;
+use crate::inspect::machine;
 use crate::path::TreePath;
 use crate::repo::Repo;
 use crate::tree::diff::DiffOptions;
@@ -58,11 +59,14 @@ pub struct Args {
     /// Show a renamed file as one removed and one added
     #[arg(long)]
     no_renames: bool,
+    /// Leave out what every installation has of its own: machine-id, host keys, logs, caches, leases
+    #[arg(long)]
+    ignore_machine: bool,
     /// Exit code 1 if anything differs, 0 if not
     #[arg(long)]
     exit_code: bool,
-    /// Compare the trees of this platform
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    /// Compare the trees of this platform, or this file system of VMs (/dev/sda1)
+    #[arg(long, visible_alias = "filesystem", value_name = "OS/ARCH[/VARIANT]|DEVICE")]
     platform: Option<String>,
 }
 
@@ -94,7 +98,8 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         renames: !args.no_renames,
         expand: true,
     };
-    let diff = compare::compare(&old, &new, &options)?;
+    let mut diff = compare::compare(&old, &new, &options)?;
+    let left_out = if args.ignore_machine { machine::leave_out(&mut diff) } else { 0 };
     let configs = match (&old.config, &new.config) {
         (Some(old), Some(new)) if args.config => compare::configs(old, new),
         _ => Vec::new(),
@@ -116,6 +121,9 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let is_told = !configs.is_empty() && diff.is_empty();
     if !args.stat && !args.name_status && !is_told {
         session.console.say(&show::summary(&diff, args.times));
+    }
+    if left_out > 0 {
+        session.console.say(&format!("{left_out} more are what every installation has of its own."));
     }
     let differ = !diff.is_empty() || !configs.is_empty() || (args.times && diff.counts.times_only > 0);
     Ok(u8::from(args.exit_code && differ))
