@@ -1,10 +1,12 @@
 //! What the store keeps of a guest beside its trees: a document of JSON that names its disks by
 //! digest, as a manifest names layers. Its own digest is the artifact's.
 
+use super::format::Format;
 use super::guest::Filesystem;
 use super::guest::Os;
 use crate::error::Error;
 use crate::error::Result;
+use crate::path::shown;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -72,6 +74,10 @@ impl Document {
                 expected: MEDIA_TYPE.into(),
                 found: document.media_type,
             });
+        }
+        if let Some(disk) = document.disks.iter().find(|disk| Format::named(&disk.format).is_none()) {
+            let problem = format!("has a disk of format {}", shown(disk.format.as_bytes()));
+            return Err(Error::invalid("document of a guest", problem));
         }
         Ok(document)
     }

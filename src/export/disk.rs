@@ -3,6 +3,9 @@
 use super::ExportOptions;
 use super::skipped::Skipped;
 use crate::disk::document::Disk;
+use crate::disk::format;
+use crate::disk::format::Format;
+use crate::disk::format::OpenOptions;
 use crate::disk::skeleton::rebuild::SparseOutput;
 use crate::disk::skeleton::rebuild::rebuild;
 use crate::error::Error;
@@ -13,10 +16,18 @@ use crate::oci::digest::Digest;
 use crate::progress::Progress;
 use crate::repo::Repo;
 use crate::repo::Version;
+use std::ffi::OsString;
+use std::io::Read;
+use std::io::Seek;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Duration;
+
+/// How often it is looked whether `qemu-img` is done, or somebody wants it to stop.
+const POLL: Duration = Duration::from_millis(20);
+const SAID_BYTES_MAX: u64 = 4096;
 
 /// `format` is `raw` or another of qemu's; `None` is the one that each disk came in. A file that was
 /// kept as it was goes out as it was. A guest of several disks goes into a folder, each disk under
@@ -80,7 +91,9 @@ fn one(
     }
     let made = AtomicFile::create(path)?;
     progress.begin(&format!("converting to {format}"), None);
-    convert(file.temporary(), made.temporary(), format, progress)?;
+    let format =
+        Format::named(format).ok_or_else(|| Error::Usage(format!("disks cannot be written as {format}:")))?;
+    convert(file.temporary(), made.temporary(), format, disk.size, progress)?;
     put(made, options)?;
     Ok(disk.digest.clone())
 }
@@ -104,29 +117,56 @@ impl SparseOutput for Sparse<'_> {
     }
 }
 
-/// Has `qemu-img` write the same disk in another format.
-fn convert(from: &Path, to: &Path, format: &str, progress: &dyn Progress) -> Result<()> {
-    let qemu = crate::disk::format::Format::named(format).map_or(format, |format| format.qemu_name());
+/// Has `qemu-img` write the same disk in another format, and looks whether it did: some formats hold
+/// only certain sizes.
+fn convert(from: &Path, to: &Path, format: Format, size: u64, progress: &dyn Progress) -> Result<()> {
     let mut command = Command::new("qemu-img");
-    command.args(["convert", "-f", "raw", "-O", qemu, "--"]).arg(from).arg(to);
-    let run = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    command.args(["convert", "-f", "raw", "-O", format.qemu_name()]);
+    if format == Format::Vhd {
+        // Else it rounds the size up to a number of cylinders.
+        command.args(["-o", "force_size=on"]);
+    }
+    command.arg("--").arg(local(from)?).arg(local(to)?);
+    let mut said = fs::spool(&mut std::io::empty(), "qemu-img")?;
+    let errors = said.try_clone().map_err(Error::io("read from", "qemu-img"))?;
+    let run = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(errors)).spawn();
     let mut child = run.map_err(|err| {
         let missing = err.kind() == std::io::ErrorKind::NotFound;
         let err = Error::io("run", "qemu-img")(err);
         if missing { err.with_hint("apt install qemu-utils, or export to raw:") } else { err }
     })?;
-    loop {
+    let status = loop {
         if progress.cancelled() {
             let _ = child.kill();
             let _ = child.wait();
             return Err(Error::Interrupted);
         }
         match child.try_wait().map_err(Error::io("wait for", "qemu-img"))? {
-            Some(status) if status.success() => return Ok(()),
-            Some(_) => break,
-            None => std::thread::sleep(std::time::Duration::from_millis(20)),
+            Some(status) => break status,
+            None => std::thread::sleep(POLL),
         }
+    };
+    if !status.success() {
+        let mut text = Vec::new();
+        let read = said.rewind().and_then(|()| said.take(SAID_BYTES_MAX).read_to_end(&mut text));
+        read.map_err(Error::io("read from", "qemu-img"))?;
+        return Err(Error::invalid("qemu-img", String::from_utf8_lossy(&text).trim().to_owned()));
     }
-    let said = child.wait_with_output().map_err(Error::io("wait for", "qemu-img"))?;
-    Err(Error::invalid("qemu-img", String::from_utf8_lossy(&said.stderr).trim().to_owned()))
+    let found = format::open(to, Some(format), &OpenOptions::default())?.disk.size();
+    if found != size {
+        return Err(Error::Mismatch {
+            thing: format!("size of the disk as {}", format.name()),
+            expected: format!("{size} bytes"),
+            found: format!("{found} bytes"),
+        }
+        .with_hint("export to raw:, which holds any size"));
+    }
+    Ok(())
+}
+
+/// A path that qemu takes for nothing but a path.
+fn local(path: &Path) -> Result<OsString> {
+    let mut local = OsString::from("file:");
+    local.push(fs::canonical(path)?);
+    Ok(local)
 }

@@ -4,7 +4,7 @@
 //! source -> digest, size -> (kept blob) -> gunzip -> channel | -> tar walker -> store
 //!           '-------------- decoding thread --------------'     '--- the caller ---'
 //! ```
-//! The channel holds a few chunks, so memory is bounded whatever the layer's size. The next layers
+//! The channel holds up to 32 MiB, so memory is bounded whatever the layer's size. The next layers
 //! may be begun before their turn ([`super::ahead`]). When either side fails, the decoding thread
 //! still reads the source to its end: a wrong digest is the truer story than the gunzip error it
 //! caused, and it is the one that is told.

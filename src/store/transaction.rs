@@ -148,7 +148,11 @@ impl Transaction {
         let pack = pack(&self.store, &mut self.pack)?;
         pack.begin_run(ObjectKind::Recipe);
         let mut buffer = vec![0; STREAM_BYTES];
-        stream(len, from, &mut buffer, &mut |bytes| pack.write_run(bytes))?;
+        if let Err(err) = stream(len, from, &mut buffer, &mut |bytes| pack.write_run(bytes)) {
+            self.recipes.remove(&output);
+            pack.abort_run()?;
+            return Err(err);
+        }
         pack.finish_run(output.0, None)?;
         self.done.new_manifests += 1;
         Ok(true)
@@ -297,10 +301,15 @@ impl Transaction {
         pack.begin_run(ObjectKind::Content);
         let mut sha1 = sha1::Sha1::new();
         let mut buffer = vec![0; STREAM_BYTES];
-        stream(size, from, &mut buffer, &mut |bytes| {
+        let taken = stream(size, from, &mut buffer, &mut |bytes| {
             sha1.update(bytes);
             pack.write_run(bytes)
-        })?;
+        });
+        if let Err(err) = taken {
+            // Whoever asked may go on without this content.
+            pack.abort_run()?;
+            return Err(err);
+        }
         let id = from.id();
         if !self.seen.insert(id) || self.store.known(&[id])?[0] {
             pack.abort_run()?;

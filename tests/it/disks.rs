@@ -70,12 +70,22 @@ fn a_disk_of_every_format_comes_back_the_same() {
 fn other_formats_out_hold_the_same_disk() {
     let world = machine();
     world.ok("import -q raw:machine.raw vm");
-    for (format, qemu) in [("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vdi", "vdi"), ("vhdx", "vhdx")] {
+    for (format, qemu) in
+        [("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vdi", "vdi"), ("vhd", "vpc"), ("vhdx", "vhdx")]
+    {
         world.ok(&format!("export -q vm {format}:out.{format}"));
         world.sh(&format!("qemu-img compare -f raw -F {qemu} machine.raw out.{format}"));
         let said = world.fails(1, &format!("export vm {format}:out.{format}"));
         assert!(said.contains("already exists"), "{said}");
     }
+    // QEMU rounds a size up; the same disk it would not be.
+    world.sh("cp machine.raw odd.raw && printf x >> odd.raw");
+    world.ok("import -q raw:odd.raw odd");
+    let said = world.fails(6, "export odd qcow2:odd.qcow2");
+    assert!(said.contains("expected 25165825 bytes") && said.contains("raw:"), "{said}");
+    assert!(!world.path("odd.qcow2").exists());
+    world.ok("export -q odd raw:odd2.raw");
+    assert!(world.read("odd2.raw") == world.read("odd.raw"));
     // Holes are holes again.
     world.ok("export -q vm raw:out.raw");
     assert_eq!(world.sh_text("stat -c %s out.raw"), "25165824");
@@ -126,6 +136,23 @@ fn the_same_disk_again_is_no_new_version_and_another_one_is() {
     world.ok("export -q vm raw:new.raw");
     assert!(world.read("new.raw") == world.read("machine.raw"));
     assert!(world.read("old.raw") != world.read("machine.raw"));
+}
+
+#[test]
+fn the_same_disk_asked_for_more_is_read_again() {
+    let world = machine();
+    world.sh("qemu-img convert -f raw -O qcow2 machine.raw machine.qcow2");
+    world.ok("import -q machine.raw vm");
+    world.ok("import -q machine.qcow2 vm");
+    world.ok("import -q --exact-file machine.qcow2 vm");
+    assert_eq!(world.ok("log --oneline vm").lines().count(), 3);
+    let said = world.run("import --exact-file machine.qcow2 vm");
+    assert!(said.stderr.contains("up to date"), "{said}");
+    world.ok("gc");
+    world.ok("export -q vm disk:again.qcow2");
+    assert!(world.read("again.qcow2") == world.read("machine.qcow2"));
+    world.ok("export -q vm~2 raw:first.raw");
+    assert!(world.read("first.raw") == world.read("machine.raw"));
 }
 
 #[test]
@@ -198,7 +225,12 @@ fn bad_disks_are_refused_and_leave_no_trace() {
     world.sh("head -c 300000 whole.qcow2 > cut.qcow2; : > empty.raw");
     world.sh("qemu-img create -q -f qcow2 -b $PWD/machine.raw -F raw backed.qcow2");
     world.sh("cp whole.qcow2 huge.qcow2; printf '\\020\\0\\0\\0\\0\\0\\0\\0' | dd of=huge.qcow2 bs=1 seek=24 conv=notrunc status=none");
+    // What QEMU would open although nothing in the disk says so to us.
+    world.sh("qemu-img convert -f raw -O vmdk machine.raw hint.vmdk; sed -i 's/^ddb.adapterType.*/parentFileNameHint=\"x\"/' hint.vmdk");
+    world.sh("qemu-img create -q -f vmdk none.vmdk 0");
     for (line, words) in [
+        ("hint.vmdk", "names a parent"),
+        ("none.vmdk", "of no size"),
         ("qcow2:cut.qcow2", "cut.qcow2"),
         ("disk:empty.raw", "is empty"),
         ("backed.qcow2", "--allow-backing"),

@@ -181,11 +181,7 @@ fn skeletons(put: &dyn Fn(&str, &str, &[u8])) {
         ("empty", Vec::new(), vec![]),
         ("zeros", vec![0; 100_000], vec![]),
         ("whole", whole, vec![]),
-        (
-            "pieces",
-            pieces,
-            vec![Hint { content: 0, file_offset: 8192, disk_offset: 0, len: 11_808, trusted: false }],
-        ),
+        ("pieces", pieces, vec![Hint { content: 0, file_offset: 8192, disk_offset: 0, len: 11_808 }]),
     ] {
         let mut memory = Memory::default();
         let table = put_all(&mut memory, Fingerprints::default(), &files);

@@ -41,7 +41,9 @@ impl Overlays {
             "driver": image.format,
             "file": { "driver": "file", "filename": name, "locking": "off" },
         });
-        if image.format == "qcow2" && !image.allow_backing {
+        // Only these two formats know the word; of the others our own reader has refused a parent.
+        if matches!(&image.format[..], "qcow2" | "vmdk") && !(image.format == "qcow2" && image.allow_backing)
+        {
             below["backing"] = serde_json::Value::Null;
         }
         let path = self.path(at);

@@ -63,10 +63,6 @@ pub struct Hint {
     pub file_offset: u64,
     pub disk_offset: u64,
     pub len: u64,
-    /// The content was put by reading these very bytes of this very disk, which cannot have changed
-    /// since: equal by construction, so they are not compared. A false promise is found only when
-    /// the disk is rebuilt, by its hash.
-    pub trusted: bool,
 }
 
 /// Which bytes of a disk stand in contents, and which are zero. The rest is residue.
@@ -91,7 +87,6 @@ struct Claim {
     number: u32,
     /// So many zero bytes follow.
     pad: u16,
-    trusted: bool,
 }
 
 /// Stands for the number of a content where there is none.
@@ -99,7 +94,7 @@ const ZERO: u32 = u32::MAX;
 
 impl Claim {
     fn zero(at: u64, len: u64) -> Claim {
-        Claim { at, len, offset: 0, number: ZERO, pad: 0, trusted: false }
+        Claim { at, len, offset: 0, number: ZERO, pad: 0 }
     }
 
     fn is_zero(&self) -> bool {

@@ -121,7 +121,6 @@ fn in_order(hints: &[Hint], table: &Table, size: u64) -> Result<Vec<Claim>> {
             offset: hint.file_offset,
             number: hint.content,
             pad: 0,
-            trusted: hint.trusted,
         });
     }
     claims.sort_by_key(|claim| claim.at);
@@ -205,10 +204,8 @@ impl Found {
             let before = self.claims[last];
             let on = claim.at - before.at;
             let between = claim.at - (before.at + before.len);
-            let fits = before.number == claim.number
-                && before.trusted == claim.trusted
-                && before.offset + on == claim.offset;
-            if fits && (between == 0 || !claim.trusted && between <= JOINED_BYTES_MAX) {
+            let fits = before.number == claim.number && before.offset + on == claim.offset;
+            if fits && (between <= JOINED_BYTES_MAX) {
                 self.claims.truncate(last + 1);
                 let joined = &mut self.claims[last];
                 joined.len = on + claim.len;
@@ -443,7 +440,7 @@ impl Scan<'_> {
         let end = (at + BLOCK).min(chunk.end());
         let offset = run.next * BLOCK;
         let len = (end - at).min(self.size(run.piece.content) - offset);
-        chunk.claim(Claim { at, len, offset, number: run.piece.content, pad: 0, trusted: false }, end);
+        chunk.claim(Claim { at, len, offset, number: run.piece.content, pad: 0 }, end);
         chunk.cells[cell].free = false;
         self.run = Some(Run { next: run.next + 1, at: at + BLOCK, ..run });
     }
@@ -506,7 +503,7 @@ impl Scan<'_> {
             }
             let offset = run.next * BLOCK;
             let len = (end.min(gap.to) - at).min(self.size(run.piece.content) - offset);
-            chunk.claim(Claim { at, len, offset, number: run.piece.content, pad: 0, trusted: false }, gap.to);
+            chunk.claim(Claim { at, len, offset, number: run.piece.content, pad: 0 }, gap.to);
             at = end;
         }
     }

@@ -174,16 +174,15 @@ fn a_run_is_found_by_its_samples() {
 }
 
 #[test]
-fn hints_are_verified_unless_trusted_and_nonsense_is_refused() {
+fn hints_are_verified_and_nonsense_is_refused() {
     let files = [noise(1, 3 * BLOCK + 10), noise(2, 200)];
     // Blocks of 1 KiB: nothing of it is on the grid of 4 KiB.
     let image = disk(64 << 10, &[(1024, &files[0]), (1024 * 15, &files[1]), (1024 * 16, &noise(3, 100))]);
-    let hint = |content: u32, at: u64, trusted| Hint {
+    let hint = |content: u32, at: u64| Hint {
         content,
         file_offset: 0,
         disk_offset: at,
         len: files[content as usize].len() as u64,
-        trusted,
     };
     let check = |hints: &[Hint]| -> Apart {
         let mut memory = Memory::default();
@@ -195,42 +194,24 @@ fn hints_are_verified_unless_trusted_and_nonsense_is_refused() {
         }
         round_trip(&image, &[], &prints.finish(), hints, memory)
     };
-    for trusted in [true, false] {
-        let apart = check(&[hint(0, 1024, trusted), hint(1, 15 * 1024, trusted)]);
-        assert_eq!((apart.written.content_bytes, apart.refuted_bytes), (files[0].len() as u64 + 200, 0));
-        assert!(apart.written.residue_bytes <= BLOCK as u64);
-    }
-    let wrong = check(&[hint(0, 2048, false), hint(1, 2048 + 512, false)]);
+    let apart = check(&[hint(0, 1024), hint(1, 15 * 1024)]);
+    assert_eq!((apart.written.content_bytes, apart.refuted_bytes), (files[0].len() as u64 + 200, 0));
+    assert!(apart.written.residue_bytes <= BLOCK as u64);
+    let wrong = check(&[hint(0, 2048), hint(1, 2048 + 512)]);
     assert_eq!(wrong.written.content_bytes, 0);
     assert!(wrong.refuted_bytes > 0);
 
     let table = put_all(&mut Memory::default(), Fingerprints::default(), &files);
     for nonsense in [
-        Hint { content: 2, ..hint(0, 0, false) },
-        Hint { len: 4 * BLOCK as u64, ..hint(0, 0, false) },
-        Hint { file_offset: u64::MAX, ..hint(0, 0, true) },
-        hint(0, (64 << 10) - 100, false),
-        hint(0, u64::MAX, true),
+        Hint { content: 2, ..hint(0, 0) },
+        Hint { len: 4 * BLOCK as u64, ..hint(0, 0) },
+        Hint { file_offset: u64::MAX, ..hint(0, 0) },
+        hint(0, (64 << 10) - 100),
+        hint(0, u64::MAX),
     ] {
         let found = find(&image, &[], &table, &[nonsense], &Memory::default(), &Silent);
         assert!(matches!(found, Err(Error::Invalid { .. })), "{nonsense:?}");
     }
-}
-
-#[test]
-fn a_false_promise_is_found_when_the_disk_is_rebuilt() {
-    let file = noise(1, 2 * BLOCK);
-    let image = noise(2, 10 * BLOCK);
-    let mut memory = Memory::default();
-    let table = put_all(&mut memory, Fingerprints::default(), &[file]);
-    let hint = Hint { content: 0, file_offset: 0, disk_offset: 0, len: 100, trusted: true };
-    let skeleton = find(&image, &[], &table, &[hint], &memory, &Silent).unwrap();
-    let mut ops = Vec::new();
-    let written = skeleton.write(&image, &table, [], &mut memory, &mut ops, &Silent).unwrap();
-    let recipe = [written.head, ops].concat();
-    let mut out = super::testing::Image::default();
-    let rebuilt = super::rebuild::rebuild(&mut &recipe[..], &memory, &mut out, &Silent);
-    assert!(matches!(rebuilt, Err(Error::Corrupt { .. })), "{rebuilt:?}");
 }
 
 /// Contents of which some bytes are not what was put.
@@ -350,13 +331,8 @@ fn build(size: usize, contents: &[Vec<u8>], parts: &[Part]) -> (Vec<u8>, Vec<Hin
                 let at = sector.index(size.div_ceil(512)) * 512;
                 place(&mut disk, at, &content[from..from + len]);
                 let len = len.min(size - at) as u64;
-                let hint = Hint {
-                    content: number as u32,
-                    file_offset: from as u64,
-                    disk_offset: at as u64,
-                    len,
-                    trusted: false,
-                };
+                let hint =
+                    Hint { content: number as u32, file_offset: from as u64, disk_offset: at as u64, len };
                 hints.push(hint);
             }
             Part::Near { of, sector, at } => {

@@ -44,7 +44,7 @@ pub fn verify(
     progress: &dyn Progress,
 ) -> Result<Verified> {
     let mut order: Vec<u32> = (0..claims.len() as u32).collect();
-    order.retain(|at| !claims[*at as usize].is_zero() && !claims[*at as usize].trusted);
+    order.retain(|at| !claims[*at as usize].is_zero());
     order.sort_unstable_by_key(|at| (claims[*at as usize].number, claims[*at as usize].offset));
     let by_content: Vec<&[u32]> =
         order.chunk_by(|one, two| claims[*one as usize].number == claims[*two as usize].number).collect();
@@ -211,7 +211,7 @@ mod tests {
         differ.iter().for_each(|at| there[*at] = 2);
         let mut parts = Vec::new();
         differences(&here, &there, 0, &mut parts);
-        let claim = Claim { at: 100, len: len as u64, offset: 7, number: 3, pad: 5, trusted: false };
+        let claim = Claim { at: 100, len: len as u64, offset: 7, number: 3, pad: 5 };
         let verified = without(vec![claim], vec![Refuted { claim: 0, parts }]);
         let runs: Vec<_> = verified.claims.iter().map(|run| (run.at - 100, run.len)).collect();
         assert_eq!(runs, expected);

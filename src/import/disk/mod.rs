@@ -116,7 +116,7 @@ pub(super) fn take(
     }
     let before = stamps(&disks)?;
     let bytes: Vec<Arc<dyn ReadAt>> = disks.iter().map(|disk| Arc::clone(&disk.image.disk)).collect();
-    if let Some(same) = skeletons::same_as_before(work, &name, &bytes, &options, progress)? {
+    if let Some(same) = skeletons::same_as_before(work, &name, &disks, progress)? {
         return Ok(vec![same]);
     }
     let devices = Devices::find(&bytes)?;
@@ -158,6 +158,10 @@ pub(super) fn take(
     let document =
         Document { media_type: document::MEDIA_TYPE.into(), disks: documents, filesystems, os, problems };
     let bytes = document.to_json();
+    if bytes.len() as u64 > document::BYTES_MAX {
+        let thing = "what there is to say of the disks".to_owned();
+        return Err(Error::Limit { thing, limit: document::BYTES_MAX, unit: "bytes" });
+    }
     let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
     let content = tx.put(size, &mut &bytes[..])?;
     let row = BlobRow { source: BlobSource::Content(content), size, diff_id: None };

@@ -59,7 +59,6 @@ impl<'a> TreeSink<'a> {
             file_offset: extent.file_offset,
             disk_offset: *start + extent.device_offset,
             len: extent.len,
-            trusted: true,
         }));
         Ok(Kind::File { content, size })
     }

@@ -1,7 +1,7 @@
 //! The recipe of each disk, and of the file it came in where that is wanted.
 
-use super::DiskOptions;
 use super::Opened;
+use super::Reader;
 use super::Taken;
 use super::Work;
 use crate::disk::bytes::ReadAt;
@@ -14,6 +14,7 @@ use crate::disk::skeleton::Hint;
 use crate::disk::skeleton::Region;
 use crate::disk::skeleton::Table;
 use crate::disk::skeleton::stored::StoredDisk;
+use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
 use crate::history::refs::RefName;
@@ -28,7 +29,6 @@ use std::io::BufWriter;
 use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
-use std::sync::Arc;
 
 /// Up to this many bytes of a recipe stay in memory.
 const RECIPE_BYTES_IN_MEMORY: usize = 1 << 20;
@@ -106,31 +106,54 @@ fn put(
     Ok(found.id)
 }
 
-/// What the ref holds already, if these are the very disks it was made from.
-///
-/// Some places are compared first: hashing all of a disk only to find that it is another one would
-/// cost more than it saves.
+/// What the ref holds already, if these are the very disks it was made from, and nothing is asked for
+/// that it has not. Whatever stands in the way of an answer means no.
 pub fn same_as_before(
     work: &Work,
     name: &RefName,
-    disks: &[Arc<dyn ReadAt>],
-    options: &DiskOptions,
+    disks: &[Opened],
     progress: &dyn Progress,
 ) -> Result<Option<Taken>> {
+    match compared(work, name, disks, progress) {
+        Err(err) if !matches!(err.root(), Error::Interrupted) => Ok(None),
+        answer => answer,
+    }
+}
+
+/// Some places are compared first: hashing all of a disk only to find that it is another one would
+/// cost more than it saves.
+fn compared(work: &Work, name: &RefName, disks: &[Opened], progress: &dyn Progress) -> Result<Option<Taken>> {
+    let options = &work.options.disk;
     let Some(head) = work.repo.reference(name)? else { return Ok(None) };
     let commit = work.repo.commit(&head.commit)?;
     let Some(known) = work.repo.guest(&commit.artifact)? else { return Ok(None) };
-    let sizes_differ = known.disks.len() != disks.len()
-        || known.disks.iter().zip(disks).any(|(known, disk)| known.size != disk.size());
-    if sizes_differ || options.exact_file && known.disks.iter().any(|disk| disk.format != "raw") {
+    let is_asked_for_more =
+        options.reader != Reader::Auto || !options.keys.is_empty() || !known.problems.is_empty();
+    let looks_alike = |known: &document::Disk, disk: &Opened| {
+        let file_size = disk.file.as_ref().map_or(disk.image.disk.size(), |file| file.len());
+        let has_file =
+            known.file_digest.is_some() == (options.exact_file && disk.image.format != Format::Raw);
+        known.name == disk.name
+            && known.format == disk.image.format.name()
+            && known.size == disk.image.disk.size()
+            && known.file_size == file_size
+            && has_file
+    };
+    if is_asked_for_more
+        || known.disks.len() != disks.len()
+        || !known.disks.iter().zip(disks).all(|(known, disk)| looks_alike(known, disk))
+    {
         return Ok(None);
     }
     for (known, disk) in known.disks.iter().zip(disks) {
         let digest = Digest::parse(&known.digest)?;
-        let (true, Some(id)) = (looks_the_same(work, &digest, &**disk)?, digest.sha256()) else {
+        let bytes = &*disk.image.disk;
+        if !looks_the_same(work, &digest, bytes)? || Some(hash(bytes, progress)?) != digest.sha256() {
             return Ok(None);
-        };
-        if hash(&**disk, progress)? != id {
+        }
+        if let (Some(digest), Some(file)) = (&known.file_digest, &disk.file)
+            && Some(hash(file, progress)?) != Digest::parse(digest)?.sha256()
+        {
             return Ok(None);
         }
     }

@@ -11,6 +11,7 @@ use crate::disk::guest::Image;
 use crate::disk::guest::Os;
 use crate::disk::guest::assemble::Volume;
 use crate::disk::guest::devices::Devices;
+use crate::disk::guestfs;
 use crate::disk::guestfs::Guestfs;
 use crate::disk::guestfs::LaunchOptions;
 use crate::disk::native;
@@ -54,17 +55,18 @@ pub fn read(
 ) -> Result<Trees> {
     let mut trees = Trees { problems: devices.problems.clone(), ..Trees::default() };
     let native = natives(devices, options, &mut trees.problems)?;
+    let launch = |images: &[Image]| {
+        let launch = LaunchOptions { keys: options.keys.clone(), cache: options.cache.clone() };
+        Guestfs::launch(images, &launch, progress)
+    };
     let mut guest = match needs_appliance(devices, &native, options) {
         None => None,
         Some(device) if options.reader == Reader::Native => {
             trees.problems.push(format!("{device} is kept as bytes: no reader of our own knows it"));
             None
         }
-        Some(device) => match images {
-            Ok(images) => {
-                let launch = LaunchOptions { keys: options.keys.clone(), cache: options.cache.clone() };
-                Some(Guestfs::launch(&images, &launch, progress)?)
-            }
+        Some(device) => match &images {
+            Ok(images) => Some(launch(images)?),
             Err(why) => {
                 trees.problems.push(format!("{device} is kept as bytes: {why}"));
                 None
@@ -75,45 +77,59 @@ pub fn read(
         Some(guest) => guest.filesystems(progress)?,
         None => devices.devices.iter().map(|device| device.filesystem.clone()).collect(),
     };
-    for filesystem in &trees.filesystems {
+    for filesystem in trees.filesystems.clone() {
         crate::progress::check(progress)?;
         let device = &filesystem.device;
-        let read = match (native.get(&device[..]), &mut guest) {
-            (Some(native), _) => {
-                let place = devices.get(device).and_then(|device| device.place);
-                one(tx, places, place, |sink| native.read(sink, progress))
+        let mut read = native.get(&device[..]).map(|native| {
+            let place = devices.get(device).and_then(|device| device.place);
+            one(tx, places, place, |sink| native.read(sink, progress))
+        });
+        if options.reader == Reader::Auto
+            && let Some(Err(err)) = &read
+            && is_the_disks(err)
+            && let Ok(images) = &images
+            && guestfs::version().is_some()
+        {
+            // What our own reader does not understand another one may.
+            if guest.is_none() {
+                guest = Some(launch(images)?);
             }
-            (None, Some(guest)) if filesystem.has_files() => {
-                one(tx, places, None, |sink| guest.read(device, sink, progress))
-            }
-            _ => continue,
-        };
+            read = None;
+        }
+        if read.is_none() && filesystem.has_files() {
+            read =
+                guest.as_mut().map(|guest| one(tx, places, None, |sink| guest.read(device, sink, progress)));
+        }
         match read {
-            Ok(tree) => {
+            None => {}
+            Some(Ok(tree)) => {
                 let subvolumes = filesystem.subvolumes.clone();
                 trees.volumes.insert(device.clone(), Volume { tree, subvolumes });
             }
             // What the disk is to blame for must not keep it out of the store.
-            Err(err)
-                if matches!(
-                    err.root(),
-                    Error::Invalid { .. } | Error::Mismatch { .. } | Error::Limit { .. }
-                ) =>
-            {
-                trees.problems.push(format!(
-                    "{device} ({}) is kept as bytes: {}",
-                    filesystem.kind,
-                    story(&err)
-                ));
+            Some(Err(err)) if is_the_disks(&err) => {
+                let kind = &filesystem.kind;
+                trees.problems.push(format!("{device} ({kind}) is kept as bytes: {}", story(&err)));
             }
-            Err(err) => return Err(err),
+            Some(Err(err)) => return Err(err),
         }
     }
     if let Some(mut guest) = guest {
-        trees.told = guest.inspect(progress)?;
+        match guest.inspect(progress) {
+            Ok(told) => trees.told = told,
+            Err(err) if is_the_disks(&err) => {
+                trees.problems.push(format!("the appliance cannot inspect the disks: {}", story(&err)));
+            }
+            Err(err) => return Err(err),
+        }
         Box::new(guest).close()?;
     }
     Ok(trees)
+}
+
+/// Whether the bytes of the disk are to blame, and not what reads them.
+fn is_the_disks(err: &Error) -> bool {
+    matches!(err.root(), Error::Invalid { .. } | Error::Mismatch { .. } | Error::Limit { .. })
 }
 
 fn one(

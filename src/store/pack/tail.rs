@@ -16,8 +16,8 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::thread::JoinHandle;
 
-/// Frames on their way at most: 16 MiB, raw and at worst compressed as well.
-const FRAMES_IN_FLIGHT_MAX: u32 = 16;
+/// Frames on their way at most: of 3 MiB, 24 MiB raw and at worst compressed as well.
+const FRAMES_IN_FLIGHT_MAX: u32 = 8;
 /// After so many bytes the kernel is told to begin writing, so that the last sync is short.
 const WRITE_BACK_BYTES: u64 = 32 << 20;
 

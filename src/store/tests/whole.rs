@@ -144,3 +144,24 @@ fn a_rebuilt_index_gives_the_same_answers() {
         assert_eq!(store.take_rebuilt().map(|rebuilt| rebuilt.packs), Some(10));
     });
 }
+
+/// A reader of a disk may fail in a large file, and the import goes on without that file system: what
+/// was put after it must not be cut off with it.
+#[test]
+fn what_is_put_after_a_content_that_failed_comes_back() {
+    check(|store, reopen| {
+        let mut transaction = store.begin().unwrap();
+        let before = put(&mut transaction, &noise(1, 300_000));
+        let large = noise(2, 34_000_000);
+        let failed = transaction.put(40_000_000, &mut &large[..]);
+        assert!(matches!(failed, Err(Error::Invalid { .. })));
+        let after: Vec<ContentId> =
+            (3..40).map(|seed| put(&mut transaction, &noise(seed, 200_000))).collect();
+        transaction.commit(&Silent).unwrap();
+        let store = reopen();
+        assert!(read(&store, &before).unwrap() == noise(1, 300_000));
+        for (seed, id) in (3..).zip(after) {
+            assert!(read(&store, &id).unwrap() == noise(seed, 200_000));
+        }
+    });
+}

@@ -66,6 +66,11 @@ impl Descriptor {
                         "is the difference to a parent disk, which imgit does not open: export the whole disk",
                     ));
                 }
+                // Without a parent it means nothing, and QEMU opens the file all the same.
+                "parentFileNameHint" => {
+                    return Err(source
+                        .invalid("names a parent disk, which imgit does not open: export the whole disk"));
+                }
                 _ => {}
             }
         }

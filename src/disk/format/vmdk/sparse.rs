@@ -59,6 +59,10 @@ pub fn open(source: &Source, options: &OpenOptions) -> Result<(Descriptor, Arc<d
     }
     let size = header.capacity.saturating_mul(SECTOR);
     options.check_size(source, size)?;
+    if size == 0 {
+        // QEMU then obeys the descriptor inside, which may name any file.
+        return Err(source.invalid("is a sparse vmdk of no size"));
+    }
     let descriptor = match (header.descriptor_at, header.descriptor_len) {
         (0, _) | (_, 0) => Descriptor::default(),
         (at, len) => {

@@ -96,11 +96,11 @@ impl Replayed {
                 }
             };
             for (block, copy) in self.copies.range(at / self.block_size..end.div_ceil(self.block_size)) {
-                let start = block * self.block_size;
+                let start = (block * self.block_size).max(at);
                 tell(at, start, at);
-                at = end.min(start + self.block_size);
+                at = end.min((block + 1) * self.block_size);
                 if !copy.is_escaped {
-                    tell(start, at, copy.device_offset);
+                    tell(start, at, copy.device_offset + (start - block * self.block_size));
                 }
             }
             tell(at, end, at);

@@ -55,6 +55,9 @@ pub fn open(disk: Arc<dyn ReadAt>) -> Result<Option<Ext>> {
     // The journal may hold a newer copy of each of them.
     let superblock = Superblock::read(&*replayed)?
         .ok_or_else(|| Error::invalid("journal", "replaces the superblock by something else"))?;
+    if superblock.block_size != ext.superblock.block_size {
+        return Err(Error::invalid("journal", "replaces the superblock by one of another block size"));
+    }
     let inode_tables = groups::inode_tables(&mut Cache::new(&*replayed), &superblock)?;
     let disk: Arc<dyn ReadAt> = Arc::clone(&replayed) as Arc<dyn ReadAt>;
     Ok(Some(Ext { disk, replayed: Some(replayed), superblock, inode_tables }))
