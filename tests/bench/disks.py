@@ -70,7 +70,7 @@ def measured(rounds, appliance):
         take("restic backup of the next version", restic(TWO))
         sizes["restic, both"] = disk_bytes(WORK / "restic")
         take("qemu-img convert -c", run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", ONE, WORK / "one.qcow2"))
-        sizes["qemu-img convert -c, first version"] = disk_bytes(WORK / "one.qcow2")
+        sizes["qemu-img convert -c, first version"] = (WORK / "one.qcow2").stat().st_blocks * 512
     if appliance:
         take("imgit import, libguestfs", imgit("import", "--reader", "guestfs", f"raw:{ONE}", "vm", store="guestfs"))
         env = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}
