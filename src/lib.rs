@@ -3,8 +3,9 @@
 //! An image goes in through [`import`]: its layers are taken apart ([`layer`]) into file contents,
 //! each kept once, and an exact recipe; the stack of layers is flattened into a [`tree`]; a commit
 //! ([`history`]) names image and tree, and a branch moves to it. It goes out through [`export`],
-//! which puts the very same bytes together again. Everything in between ([`inspect`]) reads
-//! manifests: what changed, who holds a file, what a version weighs.
+//! which puts the very same bytes together again. A VM's disk goes the same way ([`disk`]): its file
+//! systems give the trees, and its recipe says which of its bytes are in which file. Everything in
+//! between ([`inspect`]) reads manifests: what changed, who holds a file, what a version weighs.
 //!
 //! ```text
 //! cli                                   what is typed, what is printed, how it ends
@@ -22,8 +23,9 @@
 //! ```
 //!
 //! A module imports from those below it and never from one above or beside it in its row, but that
-//! `oci` uses `layer` and `fs`, `disk` uses `fs`, `layer`, `fs` and `store` use `tree`, and `history`
-//! borrows the names and digests of `oci`. `tests/it/layering.rs` holds the exact table and fails on any other import.
+//! `oci` uses `layer` and `fs`, `disk` those and `tree`, `layer`, `fs` and `store` use `tree`, and
+//! `history` borrows the names and digests of `oci`. `tests/it/layering.rs` holds the exact table and
+//! fails on any other import.
 //!
 //! # What is not there
 //!
