@@ -27,7 +27,7 @@ pub const FRAME_HEADER_BYTES: usize = 16;
 pub enum Codec {
     Raw,
     Zstd,
-    /// zstd of what [`x86::encode`] made of the bytes.
+    /// zstd of what `x86::encode` made of the bytes.
     ZstdX86,
 }
 
