@@ -41,7 +41,8 @@ pub fn to_file(
     progress: &dyn Progress,
 ) -> Result<(Option<String>, Vec<Skipped>)> {
     let artifact = &version.commit.artifact;
-    let no_disk = || Error::Usage(format!("{} is a {}, not a disk", version.shown, artifact.kind.word()));
+    let no_disk =
+        || Error::Usage(format!("{} is no disk: its kind is {}", version.shown, artifact.kind.word()));
     let document = repo.guest(artifact)?.ok_or_else(no_disk)?;
     if let [disk] = &document.disks[..] {
         let digest = one(repo, disk, format, path, options, progress)?;

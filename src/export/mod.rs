@@ -15,6 +15,7 @@ pub(crate) mod testing;
 use crate::error::Doing;
 use crate::error::Error;
 use crate::error::Result;
+use crate::history::commit::ArtifactKind;
 use crate::history::refs::RefName;
 use crate::oci::location;
 use crate::oci::location::Location;
@@ -92,5 +93,9 @@ pub fn export(
 /// A version that is no image cannot become one by itself.
 fn no_image(version: &Version) -> Error {
     let kind = version.commit.artifact.kind.word();
+    if version.commit.artifact.kind == ArtifactKind::Disk {
+        return Error::Usage(format!("{} is a disk, not an image", version.shown))
+            .with_hint("export the disk to raw:PATH or qcow2:PATH, its files to tar:PATH or to a folder");
+    }
     Error::Usage(format!("{} is a {kind}, not an image: export it to tar:PATH or to a folder", version.shown))
 }

@@ -108,6 +108,11 @@ impl Location {
             }
             "dir" => Location::Dir(whole_path()?.into()),
             "tar" => Location::Tar(place(whole_path()?)),
+            word if rest == "-" && (word == "disk" || DISKS.contains(&word)) => {
+                return Err(Error::Usage(format!(
+                    "cannot use {word}:-: a disk is read and written in no order"
+                )));
+            }
             "disk" => Location::Disk { format: None, path: whole_path()?.into() },
             word if DISKS.contains(&word) => {
                 let format = DISKS.into_iter().find(|format| *format == word);
@@ -307,6 +312,7 @@ mod tests {
         check("docker://busybox", "registries are not supported yet");
         check("docker-daemon:debian:12", "`docker save`");
         check("qcow2:a:b", r#"Disk { format: Some("qcow2"), path: "a:b" }"#);
+        check("raw:-", "in no order");
         check("disk:a", r#"Disk { format: None, path: "a" }"#);
         for bad in [
             "",

@@ -63,6 +63,11 @@ impl Repo {
         if wanted.is_none() && (trees.len() <= 1 || is_disk) {
             return trees.first().cloned().ok_or_else(none);
         }
+        if let Some(device) = wanted.filter(|wanted| !is_disk && wanted.starts_with('/')) {
+            let kind = version.commit.artifact.kind.word();
+            let problem = format!("{} ({kind}) has no file system {device}: it is no disk", version.shown);
+            return Err(Error::Usage(problem));
+        }
         if let Some(device) = wanted.filter(|_| is_disk) {
             return trees.iter().find(|tree| tree.platform == device).cloned().ok_or_else(|| {
                 let has: Vec<&str> = trees.iter().skip(1).map(|tree| tree.platform.as_str()).collect();

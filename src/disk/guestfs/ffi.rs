@@ -313,9 +313,9 @@ impl Handle {
                 return Err(self.fault("version"));
             }
             let Version { major, minor, release, extra } = &*version;
-            let extra = text_of(*extra).unwrap_or_default();
+            let text = format!("{major}.{minor}.{release}{}", text_of(*extra).unwrap_or_default());
             (self.0.calls.free_version)(version);
-            Ok(format!("{major}.{minor}.{release}{extra}"))
+            Ok(text)
         }
     }
 

@@ -188,6 +188,9 @@ fn open(path: &Path, format: Option<&str>, options: &DiskOptions) -> Result<Vec<
         };
         return ova.disks.iter().map(opened).collect();
     }
+    if format == Some(OVA) {
+        return Err(Error::invalid(path.display().to_string(), "is no OVA: a tar with an .ovf and disks"));
+    }
     let image = format::open(path, forced, &open_options)?;
     Ok(vec![Opened { name: file_name(path), image, file: Some(file) }])
 }

@@ -74,7 +74,7 @@ pub fn read(
         },
     };
     trees.filesystems = match &mut guest {
-        Some(guest) => guest.filesystems(progress)?,
+        Some(guest) => union(guest.filesystems(progress)?, devices),
         None => devices.devices.iter().map(|device| device.filesystem.clone()).collect(),
     };
     for filesystem in trees.filesystems.clone() {
@@ -101,6 +101,12 @@ pub fn read(
                 guest.as_mut().map(|guest| one(tx, places, None, |sink| guest.read(device, sink, progress)));
         }
         match read {
+            None if filesystem.has_files() && guest.is_some() => {
+                let kind = &filesystem.kind;
+                trees
+                    .problems
+                    .push(format!("{device} ({kind}) is kept as bytes: the appliance does not see it"));
+            }
             None => {}
             Some(Ok(tree)) => {
                 let subvolumes = filesystem.subvolumes.clone();
@@ -125,6 +131,14 @@ pub fn read(
         Box::new(guest).close()?;
     }
     Ok(trees)
+}
+
+/// What the appliance tells, and what only we have found: it may understand a damaged table less.
+fn union(told: Vec<Filesystem>, devices: &Devices) -> Vec<Filesystem> {
+    let ours = devices.devices.iter().map(|device| &device.filesystem);
+    let is_new = |ours: &&Filesystem| told.iter().all(|told| told.device != ours.device);
+    let missed: Vec<Filesystem> = ours.filter(is_new).cloned().collect();
+    told.into_iter().chain(missed).collect()
 }
 
 /// Whether the bytes of the disk are to blame, and not what reads them.
