@@ -288,5 +288,10 @@ fn both_readers_tell_the_same() {
     assert_eq!(trees("vm:native"), trees("vm:guestfs"));
     assert_eq!(world.ok("ls vm:guestfs --filesystem /dev/sdb /"), "");
     world.ok("export -q vm:guestfs disks");
+    // What the appliance makes nothing of does not take along what is whole.
+    world.sh("head -c 12M machine.raw > cut.raw");
+    world.ok("import -q cut.raw cut");
+    assert_eq!(world.ok("cat cut /EFI/boot.efi"), "loader\n");
+    assert!(world.ok("inspect cut").contains("/dev/sda2 (ext4) is kept as bytes"));
     world.assert_sound();
 }

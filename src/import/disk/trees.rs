@@ -141,9 +141,14 @@ fn union(told: Vec<Filesystem>, devices: &Devices) -> Vec<Filesystem> {
     told.into_iter().chain(missed).collect()
 }
 
-/// Whether the bytes of the disk are to blame, and not what reads them.
+/// Whether the bytes of the disk are to blame, and not what reads them. A file system that the
+/// appliance does not find is one behind a table it cannot read.
 fn is_the_disks(err: &Error) -> bool {
-    matches!(err.root(), Error::Invalid { .. } | Error::Mismatch { .. } | Error::Limit { .. })
+    let root = err.root();
+    matches!(
+        root,
+        Error::Invalid { .. } | Error::Mismatch { .. } | Error::Limit { .. } | Error::NotFound { .. }
+    )
 }
 
 fn one(
