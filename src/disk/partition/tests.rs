@@ -277,7 +277,7 @@ fn a_probe_says_what_blkid_says() {
             "luks2",
             Kind::Luks2,
             32,
-            "cryptsetup luksFormat -q --type luks2 --label lukslabel --pbkdf pbkdf2 --pbkdf-force-iterations 1000 DISK NOTE",
+            "cryptsetup luksFormat -q --disable-locks --type luks2 --label lukslabel --pbkdf pbkdf2 --pbkdf-force-iterations 1000 DISK NOTE",
         ),
         ("squashfs", Kind::Squashfs, 0, "mksquashfs NOTE DISK -quiet -noappend -no-progress"),
         ("iso", Kind::Iso9660, 0, "genisoimage -quiet -V ISOLABEL -o DISK NOTE"),
