@@ -27,11 +27,11 @@ impl Joined {
         Ok(joined)
     }
 
-    /// The part that `offset`, below the size, lies in.
-    fn part(&self, offset: u64) -> (u64, &dyn ReadAt) {
-        let at = self.parts.partition_point(|(start, _)| *start <= offset) - 1;
-        let (start, disk) = &self.parts[at];
-        (*start, &**disk)
+    /// The disk that holds `offset`, below the size, where in it, and how much of it is left.
+    fn place(&self, offset: u64) -> (&dyn ReadAt, u64, u64) {
+        let part = self.parts.partition_point(|(start, _)| *start <= offset) - 1;
+        let (start, disk) = &self.parts[part];
+        (&**disk, offset - start, start + disk.size() - offset)
     }
 }
 
@@ -40,26 +40,13 @@ impl ReadAt for Joined {
         self.size
     }
 
-    fn read_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> Result<()> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         check(self, offset, buffer)?;
-        while !buffer.is_empty() {
-            let (start, disk) = self.part(offset);
-            let count = (buffer.len() as u64).min(start + disk.size() - offset) as usize;
-            let (now, later) = buffer.split_at_mut(count);
-            disk.read_at(offset - start, now)?;
-            offset += count as u64;
-            buffer = later;
-        }
-        Ok(())
+        read_pieces(|offset| self.place(offset), offset, buffer)
     }
 
     fn span(&self, offset: u64) -> Result<Span> {
-        if offset >= self.size {
-            return Ok(Span { end: self.size, zero: false });
-        }
-        let (start, disk) = self.part(offset);
-        let span = disk.span(offset - start)?;
-        Ok(Span { end: start + span.end, zero: span.zero })
+        span_of_piece(|offset| self.place(offset), self.size, offset)
     }
 }
 
@@ -97,27 +84,44 @@ impl ReadAt for Striped {
         self.size
     }
 
-    fn read_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> Result<()> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         check(self, offset, buffer)?;
-        while !buffer.is_empty() {
-            let (disk, at, left) = self.place(offset);
-            let count = (buffer.len() as u64).min(left) as usize;
-            let (now, later) = buffer.split_at_mut(count);
-            disk.read_at(at, now)?;
-            offset += count as u64;
-            buffer = later;
-        }
-        Ok(())
+        read_pieces(|offset| self.place(offset), offset, buffer)
     }
 
     fn span(&self, offset: u64) -> Result<Span> {
-        if offset >= self.size {
-            return Ok(Span { end: self.size, zero: false });
-        }
-        let (disk, at, left) = self.place(offset);
-        let span = disk.span(at)?;
-        Ok(Span { end: offset + left.min(span.end - at), zero: span.zero })
+        span_of_piece(|offset| self.place(offset), self.size, offset)
     }
+}
+
+/// Reads across the disks that `place` names: for an offset the disk, where in it, and how much is left.
+fn read_pieces<'a>(
+    place: impl Fn(u64) -> (&'a dyn ReadAt, u64, u64),
+    mut offset: u64,
+    mut buffer: &mut [u8],
+) -> Result<()> {
+    while !buffer.is_empty() {
+        let (disk, at, left) = place(offset);
+        let count = (buffer.len() as u64).min(left) as usize;
+        let (now, later) = buffer.split_at_mut(count);
+        disk.read_at(at, now)?;
+        offset += count as u64;
+        buffer = later;
+    }
+    Ok(())
+}
+
+fn span_of_piece<'a>(
+    place: impl Fn(u64) -> (&'a dyn ReadAt, u64, u64),
+    size: u64,
+    offset: u64,
+) -> Result<Span> {
+    if offset >= size {
+        return Ok(Span { end: size, zero: false });
+    }
+    let (disk, at, left) = place(offset);
+    let span = disk.span(at)?;
+    Ok(Span { end: offset + left.min(span.end - at), zero: span.zero })
 }
 
 /// A disk without a byte.

@@ -70,15 +70,17 @@ fn one(
     options: &ExportOptions,
     progress: &dyn Progress,
 ) -> Result<String> {
-    let format = format.unwrap_or(&disk.format);
+    let word = format.unwrap_or(&disk.format);
+    let format =
+        Format::named(word).ok_or_else(|| Error::Usage(format!("disks cannot be written as {word}:")))?;
     let digest = match &disk.file_digest {
-        Some(file) if format == disk.format => file,
+        Some(file) if format.name() == disk.format => file,
         _ => &disk.digest,
     };
     if !options.replace && fs::look_no_follow(path)?.is_some() {
         return Err(Error::Exists { kind: "file", name: path.display().to_string() });
     }
-    let is_done = format == "raw" || *digest != disk.digest;
+    let is_done = format == Format::Raw || *digest != disk.digest;
     let file = AtomicFile::create(path)?;
     let id = Digest::parse(digest)?.diff_id();
     let id = id.ok_or_else(|| Error::invalid(format!("digest {digest}"), "is no SHA-256"))?;
@@ -91,9 +93,7 @@ fn one(
         return Ok(digest.clone());
     }
     let made = AtomicFile::create(path)?;
-    progress.begin(&format!("converting to {format}"), None);
-    let format =
-        Format::named(format).ok_or_else(|| Error::Usage(format!("disks cannot be written as {format}:")))?;
+    progress.begin(&format!("converting to {}", format.name()), None);
     convert(file.temporary(), made.temporary(), format, disk.size, progress)?;
     put(made, options)?;
     Ok(disk.digest.clone())

@@ -73,11 +73,11 @@ pub fn read(
             }
         },
     };
-    trees.filesystems = match &mut guest {
+    let filesystems = match &mut guest {
         Some(guest) => union(guest.filesystems(progress)?, devices),
         None => devices.devices.iter().map(|device| device.filesystem.clone()).collect(),
     };
-    for filesystem in trees.filesystems.clone() {
+    for filesystem in &filesystems {
         crate::progress::check(progress)?;
         let device = &filesystem.device;
         let mut read = native.get(&device[..]).map(|native| {
@@ -120,6 +120,7 @@ pub fn read(
             Some(Err(err)) => return Err(err),
         }
     }
+    trees.filesystems = filesystems;
     if let Some(mut guest) = guest {
         match guest.inspect(progress) {
             Ok(told) => trees.told = told,
