@@ -20,12 +20,15 @@ use crate::history::refs::RefName;
 use crate::oci::location;
 use crate::oci::location::Location;
 use crate::oci::location::Place;
+use crate::oci::name::DEFAULT_TAG;
+use crate::oci::outside::Outside;
 use crate::oci::platform::Platform;
 use crate::progress::Progress;
 use crate::repo::Repo;
 use crate::repo::Version;
 use skipped::Skipped;
 use std::io::Write;
+use std::sync::Arc;
 
 pub struct ExportOptions {
     /// Of a multi-platform image, this platform alone.
@@ -38,6 +41,9 @@ pub struct ExportOptions {
     pub name: Option<RefName>,
     /// What `-` stands for as the path of an archive.
     pub standard_output: fn() -> Box<dyn Write + Send>,
+    pub outside: Arc<dyn Outside>,
+    /// Blobs under way at once, where the sink takes several.
+    pub jobs: usize,
 }
 
 impl ExportOptions {
@@ -77,6 +83,11 @@ pub fn export(
                 .with_hint(format!("there are {}; ./{text} is a folder", location::TRANSPORTS)));
             }
             &Location::Directory(path.clone())
+        }
+        // As `docker push` of a tagged image: the tag goes with it.
+        Location::Docker(name) if name.tag().is_none() && name.digest().is_none() => {
+            let tag = options.name.as_ref().map_or(DEFAULT_TAG, |name| name.reference());
+            &Location::Docker(name.with_tag(tag)?)
         }
         other => other,
     };

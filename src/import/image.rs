@@ -24,7 +24,6 @@ use crate::oci::digest::Verifier;
 use crate::oci::document;
 use crate::oci::document::Document;
 use crate::oci::document::Missing;
-use crate::oci::index::Index;
 use crate::oci::json;
 use crate::oci::manifest::Manifest;
 use crate::oci::platform::Platform;
@@ -47,30 +46,12 @@ pub fn take(
     let mut blobs = Blobs::new(work.repo);
     for (root, names) in chosen {
         let both = StoreFirst { store: Box::new(work.repo.images()), source };
-        let descriptor = picked(&both, &root.descriptor, work.options.platform.as_ref())?;
+        let descriptor = document::pick(&both, &root.descriptor, work.options.platform.as_ref())?;
         let mut reader = Reader { source: &both, blobs: &mut blobs, trees: Vec::new() };
         let artifact = reader.read(work, &descriptor, progress)?;
         all.push(Taken { names, artifact, trees: reader.trees });
     }
     Ok(all)
-}
-
-/// The image itself, or the one of an index that is for the wanted platform.
-fn picked(source: &dyn Source, root: &Descriptor, wanted: Option<&Platform>) -> Result<Descriptor> {
-    let mut at = root.clone();
-    for _ in 0..document::INDEX_LEVELS_MAX {
-        let Some(wanted) = wanted else { break };
-        let (_, Document::Index(index)) = document::read(source, &at)? else { break };
-        let offered = || format!("{wanted}; {at_digest} has {}", platforms(&index), at_digest = at.digest);
-        at = index.pick(wanted).ok_or_else(|| Error::not_found("platform", offered()))?.clone();
-    }
-    Ok(at)
-}
-
-fn platforms(index: &Index) -> String {
-    let all: Vec<String> =
-        index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(ToString::to_string).collect();
-    if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
 struct Reader<'a, 'b> {

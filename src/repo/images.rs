@@ -59,6 +59,10 @@ impl Source for Images {
     fn has(&self, descriptor: &Descriptor) -> bool {
         matches!(self.row(&descriptor.digest), Ok(Some(_)))
     }
+
+    fn plain(&self, diff_id: &Digest) -> Result<Option<Descriptor>> {
+        Ok(self.size(diff_id)?.map(|size| Descriptor::new(MediaType::default(), diff_id.clone(), size)))
+    }
 }
 
 pub(super) fn open_recipe(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
