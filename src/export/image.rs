@@ -2,11 +2,11 @@
 
 use super::ExportOptions;
 use super::no_image;
-use super::skipped::Skipped;
 use crate::error::Error;
 use crate::error::Result;
 use crate::history::refs::RefName;
 use crate::oci::copy;
+use crate::oci::copy::Copied;
 use crate::oci::copy::CopyOptions;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -28,7 +28,7 @@ pub fn to_sink(
     location: &Location,
     options: &ExportOptions,
     progress: &dyn Progress,
-) -> Result<(Option<String>, Vec<Skipped>)> {
+) -> Result<(String, Copied)> {
     let images = repo.images();
     let whole = version.descriptor()?.ok_or_else(|| no_image(version))?;
     let root = match &options.platform {
@@ -51,9 +51,10 @@ pub fn to_sink(
     let sink = open::create(location, &creating)?;
     let digest = root.digest.to_string();
     let name = name_there(location, options.name.as_ref());
-    let copying = CopyOptions { scratch: &repo.scratch(), jobs: options.jobs };
-    copy::copy(&images, &[Root::new(root, name.into_iter().collect())], sink, &copying, progress)?;
-    Ok((Some(digest), Vec::new()))
+    let copying = CopyOptions { scratch: &repo.scratch(), jobs: options.jobs, referrers: options.referrers };
+    let root = Root::new(root, name.into_iter().collect());
+    let copied = copy::copy(&images, &[root], sink, &copying, progress)?;
+    Ok((digest, copied))
 }
 
 /// A layout names images by a tag alone, docker by name and tag.

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::history::commit::ArtifactKind;
 use crate::history::refs::RefName;
+use crate::oci::copy::Copied;
 use crate::oci::location;
 use crate::oci::location::Location;
 use crate::oci::location::Place;
@@ -44,6 +45,8 @@ pub struct ExportOptions {
     pub outside: Arc<dyn Outside>,
     /// Blobs under way at once, where the sink takes several.
     pub jobs: usize,
+    /// What refers to the image goes along.
+    pub referrers: bool,
 }
 
 impl ExportOptions {
@@ -58,6 +61,8 @@ pub struct Exported {
     pub sink: String,
     /// The digest of the manifest or index that was written; `None` for trees.
     pub digest: Option<String>,
+    /// For an image, what had to be written.
+    pub copied: Option<Copied>,
     /// What the place could not take: owners, say, when not root.
     pub skipped: Vec<Skipped>,
 }
@@ -91,14 +96,18 @@ pub fn export(
         }
         other => other,
     };
+    let mut copied = None;
     let done = match sink {
         Location::Tar(place) => tree::to_tar(repo, version, place, options, progress),
         Location::Disk { format, path } => disk::to_file(repo, version, *format, path, options, progress),
         Location::Directory(path) => tree::to_folder(repo, version, platform, path, progress),
-        _ => image::to_sink(repo, version, sink, options, progress),
+        _ => image::to_sink(repo, version, sink, options, progress).map(|(digest, done)| {
+            copied = Some(done);
+            (Some(digest), Vec::new())
+        }),
     };
     let (digest, skipped) = done.doing(|| format!("cannot export {} to {sink}", version.shown))?;
-    Ok(Exported { sink: sink.to_string(), digest, skipped })
+    Ok(Exported { sink: sink.to_string(), digest, copied, skipped })
 }
 
 /// A version that is no image cannot become one by itself.

@@ -53,6 +53,8 @@ pub struct ImportOptions {
     pub scan: crate::fs::scan::ScanOptions,
     pub disk: disk::DiskOptions,
     pub outside: Arc<dyn Outside>,
+    /// What refers to the image comes along.
+    pub referrers: bool,
 }
 
 /// What became of one ref.

@@ -19,6 +19,7 @@ use crate::oci::document::Missing;
 use crate::oci::json;
 use crate::oci::manifest::Manifest;
 use crate::oci::media_type::MediaType;
+use crate::oci::referrers;
 use crate::oci::sink::Layers;
 use crate::oci::sink::SharedSink;
 use crate::oci::sink::Sink;
@@ -35,6 +36,8 @@ pub struct CopyOptions<'a> {
     pub scratch: &'a Path,
     /// Blobs under way at once, where the sink takes several.
     pub jobs: usize,
+    /// Copy what refers to the images too.
+    pub referrers: bool,
 }
 
 /// What had to be written, and what was there already.
@@ -57,11 +60,22 @@ pub fn copy(
     progress: &dyn Progress,
 ) -> Result<Copied> {
     let mut copied = Copied::default();
+    let mut copy = Copy { source, sink: &mut *sink, options, progress, copied: &mut copied };
+    let mut all = roots.to_vec();
+    let mut documents = Vec::new();
     for root in roots {
-        let mut copy = Copy { source, sink: &mut *sink, options, progress, copied: &mut copied };
-        copy.root(&root.descriptor)?;
+        documents.extend(copy.root(&root.descriptor)?);
     }
-    sink.finish(roots)?;
+    if options.referrers {
+        let found = referrers::all(source, documents)?;
+        for referrer in found.into_iter().flat_map(|(_, referrers)| referrers) {
+            if all.iter().all(|root| root.descriptor.digest != referrer.digest) {
+                copy.root(&referrer)?;
+                all.push(Root::new(referrer, Vec::new()));
+            }
+        }
+    }
+    sink.finish(&all)?;
     Ok(copied)
 }
 
@@ -74,7 +88,8 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn root(&mut self, root: &Descriptor) -> Result<()> {
+    /// Returns the digest of every manifest and index under the root.
+    fn root(&mut self, root: &Descriptor) -> Result<Vec<Digest>> {
         let mut documents: Vec<(Descriptor, Vec<u8>)> = Vec::new();
         let progress = self.progress;
         let mut tell = |missing: &Descriptor| {
@@ -97,7 +112,7 @@ impl Copy<'_> {
         for (descriptor, bytes) in documents.iter().rev() {
             self.sink.put(descriptor, &mut &bytes[..])?;
         }
-        Ok(())
+        Ok(documents.into_iter().map(|(descriptor, _)| descriptor.digest).collect())
     }
 
     fn blobs(&mut self, manifest: &Manifest) -> Result<()> {

@@ -24,6 +24,7 @@ pub mod name;
 pub mod open;
 pub mod outside;
 pub mod platform;
+pub mod referrers;
 pub mod sink;
 pub mod source;
 pub mod stream;

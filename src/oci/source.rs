@@ -61,6 +61,11 @@ pub trait Source: Send + Sync {
     fn plain(&self, _diff_id: &Digest) -> Result<Option<Descriptor>> {
         Ok(None)
     }
+
+    /// What refers to a manifest or index, as far as the place knows.
+    fn referrers(&self, _of: &Digest) -> Result<Vec<Descriptor>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Which of several images in one place is meant: the `:ref` or `:@index` behind a path.

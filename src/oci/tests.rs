@@ -51,7 +51,13 @@ fn creating(replace: bool) -> CreateOptions<'static> {
 
 fn copied(source: &dyn Source, roots: &[Root], sink: Box<dyn Sink>) -> Result<Copied> {
     let scratch = fs::temp_dir()?;
-    copy::copy(source, roots, sink, &CopyOptions { scratch: scratch.path(), jobs: 2 }, &Silent)
+    copy::copy(
+        source,
+        roots,
+        sink,
+        &CopyOptions { scratch: scratch.path(), jobs: 2, referrers: false },
+        &Silent,
+    )
 }
 
 /// Every digest under the roots, in order of the walk, all blobs read and verified.

@@ -214,6 +214,7 @@ fn from_a_store(put: &dyn Fn(&str, &str, &[u8])) {
         scan: Default::default(),
         disk: Default::default(),
         outside: std::sync::Arc::new(imgit::oci::outside::Nowhere),
+        referrers: false,
     };
     imgit::import::import(&repo, &source, &options, &Silent).unwrap();
     let snapshot = repo.snapshot().unwrap();

@@ -49,6 +49,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         standard_output: || Box::new(std::io::stdout()),
         outside: Arc::new(Nowhere),
         jobs: 3,
+        referrers: false,
     };
     let sink = Location::parse(&args.sink).map_err(Error::typed)?;
     let to_stdout = sink.is_standard();

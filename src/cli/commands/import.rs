@@ -145,6 +145,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         },
         disk: args.disk.options()?,
         outside: Arc::new(Nowhere),
+        referrers: false,
     };
     let repo = session.repo_or_new()?;
     let report = crate::import::import(&repo, &location, &options, session.progress())?;
