@@ -72,6 +72,7 @@ pub mod layer;
 pub mod oci;
 pub mod path;
 pub mod progress;
+pub mod remote;
 pub mod repo;
 pub mod store;
 pub mod tree;
