@@ -18,6 +18,7 @@
 //!         │
 //!       store                           packs (the truth) and redb (their index)
 //!
+//!  remote   wire                        registries: the client, and its protocol without sockets
 //!  oci   layer   disk   tree   fs       formats, and the door to the host's files
 //!  codec content hash progress attr path id error  words
 //! ```
@@ -47,7 +48,8 @@
 //! - No deed knows another, and none prints: [`cli`] is the only one that writes to the terminal.
 //! - An error keeps its identity on the way up ([`error::Error`]); only the face makes words and an
 //!   exit code of it.
-//! - There are no sockets and no async yet; when they come they stay in modules of their own.
+//! - Sockets and async stay in [`remote`], which blocks its callers; it knows no store: a registry
+//!   is one more [`oci::source::Source`] and [`oci::sink::Sink`].
 //!
 //! # How to read it
 //!
@@ -77,3 +79,4 @@ pub mod repo;
 pub mod store;
 pub mod tree;
 pub mod upkeep;
+pub mod wire;

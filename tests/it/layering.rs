@@ -24,6 +24,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fs", &["tree"]),
     ("oci", &["fs", "layer"]),
     ("disk", &["fs", "layer", "tree"]),
+    // Registries: the protocol without sockets, and the client around it.
+    ("wire", &["oci"]),
+    ("remote", &["fs", "oci", "wire"]),
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),
@@ -59,6 +62,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tar::", &["export", "oci"]),
     ("flate2::", &["disk/format/unpack", "layer/gzip"]),
     ("libloading::", &["disk/guestfs/ffi"]),
+    ("reqwest::", &["remote"]),
+    ("rustls::", &["remote"]),
+    ("tokio::", &["remote"]),
+    ("async fn", &["remote"]),
     ("unsafe", &["disk/guestfs/ffi", "hash/pair"]),
     ("zstd::", &["disk/format/unpack", "layer/compression", "store/pack"]),
     ("use crate::*", &[]),

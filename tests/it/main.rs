@@ -8,6 +8,8 @@ mod guestfs;
 mod help;
 mod interrupts;
 mod layering;
+mod logins;
+mod remote;
 mod roundtrip;
 mod searches;
 mod sinks;

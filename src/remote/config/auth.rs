@@ -8,12 +8,12 @@
 use crate::error::Doing;
 use crate::error::Error;
 use crate::error::Result;
-use crate::remote::access::Credential;
-use crate::remote::access::Credentials;
 use crate::remote::config::auth_file::AuthFile;
 use crate::remote::config::environment::Environment;
 use crate::remote::config::helper::Helper;
 use crate::remote::config::host;
+use crate::remote::endpoint::Credential;
+use crate::remote::endpoint::Credentials;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;

@@ -7,8 +7,8 @@
 
 use crate::error::Error;
 use crate::error::Result;
-use crate::remote::access::Credential;
 use crate::remote::config::host;
+use crate::remote::endpoint::Credential;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;

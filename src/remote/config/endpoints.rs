@@ -2,11 +2,11 @@
 
 use crate::error::Result;
 use crate::oci::name::ImageName;
-use crate::remote::access::Endpoint;
-use crate::remote::access::Endpoints;
 use crate::remote::config::certs::Certs;
 use crate::remote::config::registries::Registries;
 use crate::remote::config::registries::Source;
+use crate::remote::endpoint::Endpoint;
+use crate::remote::endpoint::Endpoints;
 
 /// registries.conf and certs.d together.
 pub struct Hosts {
@@ -38,6 +38,10 @@ impl Hosts {
 impl Endpoints for Hosts {
     fn of(&self, name: &ImageName) -> Result<Vec<Endpoint>> {
         self.registries.sources(name)?.into_iter().map(|source| self.endpoint(source)).collect()
+    }
+
+    fn at(&self, host: &str) -> Result<Endpoint> {
+        self.endpoint(self.registries.host(host)?)
     }
 }
 
@@ -75,6 +79,12 @@ mod tests {
         };
         let push = check(None, &[("mirror.io:5000/a/x", false, 1, true), ("a.io/x", true, 0, false)]);
         assert_eq!((&push.host[..], &push.repository[..], push.insecure), ("a.io", "x", true));
+        let registries = Registries::load(&environment).unwrap();
+        let hosts = Hosts { registries, certs: Certs::new(&environment, None), tls_verify: None };
+        let at =
+            |host: &str| hosts.at(host).map(|at| (at.host, at.repository, at.insecure, at.ca.len())).unwrap();
+        assert_eq!(at("a.io"), ("a.io".to_owned(), String::new(), true, 0));
+        assert_eq!(at("mirror.io:5000"), ("mirror.io:5000".to_owned(), String::new(), false, 1));
         check(Some(true), &[("mirror.io:5000/a/x", false, 1, true), ("a.io/x", false, 0, false)]);
         check(Some(false), &[("mirror.io:5000/a/x", true, 1, true), ("a.io/x", true, 0, false)]);
     }

@@ -7,7 +7,7 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::path::shown;
-use crate::remote::access::Credential;
+use crate::remote::endpoint::Credential;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;

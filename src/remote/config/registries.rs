@@ -95,10 +95,9 @@ impl Registries {
         self.short_names.unwrap_or(ShortNames::Permissive)
     }
 
-    /// The table with the longest prefix of this name.
-    pub fn table(&self, name: &ImageName) -> Option<&Registry> {
-        let full = name.full();
-        let matching = self.by_prefix.values().filter(|table| prefix_len(&full, &table.prefix).is_some());
+    /// The table with the longest prefix of a name that is spelled out, or of a host alone.
+    fn table(&self, full: &str) -> Option<&Registry> {
+        let matching = self.by_prefix.values().filter(|table| prefix_len(full, &table.prefix).is_some());
         matching.max_by_key(|table| table.prefix.len())
     }
 
@@ -107,7 +106,9 @@ impl Registries {
     /// A blocked image is [`Error::Invalid`]. `docker.io` stays `docker.io`: which machine serves it
     /// is the client's business.
     pub fn sources(&self, name: &ImageName) -> Result<Vec<Source>> {
-        let Some(table) = self.allowed(name)? else { return Ok(vec![itself(name, false)]) };
+        let Some(table) = self.allowed(&name.full(), || format!("image {name}"))? else {
+            return Ok(vec![itself(name, false)]);
+        };
         let mut sources = Vec::new();
         for mirror in &table.mirrors {
             let is_asked = match mirror.pulls {
@@ -117,12 +118,12 @@ impl Registries {
             };
             if is_asked {
                 let source = Source { insecure: mirror.insecure, is_mirror: true, ..itself(name, false) };
-                sources.push(moved(name, table, &mirror.location, source)?);
+                sources.push(self.moved(name, table, &mirror.location, source)?);
             }
         }
         let source = itself(name, table.insecure);
         sources.push(match &table.location {
-            Some(location) => moved(name, table, location, source)?,
+            Some(location) => self.moved(name, table, location, source)?,
             None => source,
         });
         Ok(sources)
@@ -130,17 +131,42 @@ impl Registries {
 
     /// Where to write an image: registries.conf(5) moves reads only, so this is the name's own host.
     pub fn destination(&self, name: &ImageName) -> Result<Source> {
-        let table = self.allowed(name)?;
+        let table = self.allowed(&name.full(), || format!("image {name}"))?;
         Ok(itself(name, table.is_some_and(|table| table.insecure)))
     }
 
-    fn allowed(&self, name: &ImageName) -> Result<Option<&Registry>> {
-        let table = self.table(name);
+    /// A registry itself, for what is about none of its repositories.
+    pub fn host(&self, host: &str) -> Result<Source> {
+        let table = self.allowed(host, || format!("host {host}"))?;
+        let insecure = table.is_some_and(|table| table.insecure);
+        Ok(Source { host: host.to_owned(), repository: String::new(), insecure, is_mirror: false })
+    }
+
+    /// The name with the table's prefix replaced by `location`, which may itself be blocked.
+    fn moved(&self, name: &ImageName, table: &Registry, location: &str, source: Source) -> Result<Source> {
+        let full = name.full();
+        let len = prefix_len(&full, &table.prefix).expect("the table was chosen by its prefix");
+        let text = format!("{location}{}", &full[len..]);
+        let refuse = |problem: String| {
+            Error::invalid(format!("{}, `registry` {}", table.origin.display(), table.prefix), problem)
+        };
+        let new = ImageName::parse(&text).map_err(|err| refuse(err.to_string()))?;
+        if (new.tag_or_default(), new.digest()) != (name.tag_or_default(), name.digest()) {
+            return Err(refuse(format!(
+                "`{location}` has a tag or digest of its own, which is not followed"
+            )));
+        }
+        self.allowed(&new.full(), || format!("image {name}"))?;
+        let (host, repository) = new.host_and_path();
+        Ok(Source { host: host.to_owned(), repository, ..source })
+    }
+
+    fn allowed(&self, full: &str, thing: impl Fn() -> String) -> Result<Option<&Registry>> {
+        let table = self.table(full);
         match table {
-            Some(Registry { blocked: true, prefix, origin, .. }) => Err(Error::invalid(
-                format!("image {name}"),
-                format!("registry {prefix} is blocked in {}", origin.display()),
-            )),
+            Some(Registry { blocked: true, prefix, origin, .. }) => {
+                Err(Error::invalid(thing(), format!("registry {prefix} is blocked in {}", origin.display())))
+            }
             _ => Ok(table),
         }
     }
@@ -149,22 +175,6 @@ impl Registries {
 fn itself(name: &ImageName, insecure: bool) -> Source {
     let (host, repository) = name.host_and_path();
     Source { host: host.to_owned(), repository, insecure, is_mirror: false }
-}
-
-/// The name with the table's prefix replaced by `location`.
-fn moved(name: &ImageName, table: &Registry, location: &str, source: Source) -> Result<Source> {
-    let full = name.full();
-    let len = prefix_len(&full, &table.prefix).expect("the table was chosen by its prefix");
-    let text = format!("{location}{}", &full[len..]);
-    let refuse = |problem: String| {
-        Error::invalid(format!("{}, `registry` {}", table.origin.display(), table.prefix), problem)
-    };
-    let new = ImageName::parse(&text).map_err(|err| refuse(err.to_string()))?;
-    if (new.tag_or_default(), new.digest()) != (name.tag_or_default(), name.digest()) {
-        return Err(refuse(format!("`{location}` has a tag or digest of its own, which is not followed")));
-    }
-    let (host, repository) = new.host_and_path();
-    Ok(Source { host: host.to_owned(), repository, ..source })
 }
 
 /// How much of a spelled-out name a prefix stands for, if it does: whole parts only.

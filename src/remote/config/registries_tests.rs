@@ -150,6 +150,11 @@ fn a_blocked_registry_says_who_blocked_it() {
         );
     }
     registries.sources(&ImageName::parse("a.io/good").unwrap()).unwrap();
+    let moved = "[[registry]]\nprefix = 'x.io'\nlocation = 'a.io/bad'";
+    let registries = load(&[(MAIN, &format!("{text}\n{moved}"))]);
+    assert!(registries.is_err(), "one place, blocked and not");
+    let registries = load(&[(MAIN, text), ("etc/containers/registries.conf.d/1.conf", moved)]).unwrap();
+    registries.sources(&ImageName::parse("x.io/y").unwrap()).unwrap_err();
 }
 
 #[test]

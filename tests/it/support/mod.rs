@@ -4,6 +4,7 @@
 //! they print, hold no path of this machine, and commit ids are the same everywhere.
 
 pub mod layout;
+pub mod registry;
 
 use std::cell::Cell;
 use std::fs;
