@@ -119,7 +119,7 @@ fn a_login_by_skopeo_or_podman_is_ours_and_ours_theirs() {
     for tool in ["skopeo".to_owned(), podman("")] {
         person.ok(&format!("{tool} login --tls-verify=false -u {USER} -p {PASSWORD} {host}"));
         assert_eq!(auth.lookup(host, "web").unwrap(), Some((ada(), theirs.clone())), "{tool}");
-        assert_eq!(auth.logout(host).unwrap(), [theirs.clone()]);
+        assert_eq!(auth.logout(host).unwrap(), std::slice::from_ref(&theirs));
         assert!(!person.run(&format!("{tool} login --get-login {host}")).0, "{tool} is logged out");
 
         assert_eq!(auth.login(host, &ada()).unwrap(), theirs);
