@@ -11,6 +11,7 @@ use crate::remote::call::Call;
 use crate::remote::repository::Place;
 use crate::wire::accept;
 use crate::wire::reference::Reference;
+use crate::wire::refusal;
 use crate::wire::scope::Scopes;
 use bytes::Bytes;
 use reqwest::Method;
@@ -20,6 +21,17 @@ use reqwest::header::CONTENT_LENGTH;
 use reqwest::header::CONTENT_TYPE;
 
 const DIGEST: &str = "docker-content-digest";
+
+/// OCI distribution-spec, "Pushing Manifests with Subject".
+const SUBJECT: &str = "oci-subject";
+
+/// What a server that was given a manifest made of the `subject` in it, if there was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectIs {
+    Listed,
+    /// It has no referrers API, or there was no subject.
+    Unheard,
+}
 
 impl Place {
     /// What a reference leads to, by one HEAD; by a GET where the answer does not say.
@@ -63,6 +75,29 @@ impl Place {
         let content_type = answer.header(CONTENT_TYPE.as_str()).unwrap_or_default();
         let media_type = accept::manifest_type(&call.thing(), content_type, &answer.body)?;
         Ok((Descriptor::new(media_type, digest, size), answer.body))
+    }
+
+    /// Puts the exact bytes under a tag or their digest. Says whether the server has seen to the
+    /// `subject` by itself.
+    pub async fn put_manifest(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: &Bytes,
+    ) -> Result<SubjectIs> {
+        let url = self.host.registry().manifest(&self.repository, reference);
+        let call = Call::new(Method::PUT, url, "manifest", self.name_of(reference))
+            .scopes(Scopes::push(&self.repository), &self.repository)
+            .header(CONTENT_TYPE, descriptor.media_type.bare())
+            .body(bytes.clone());
+        let answer = self.host.fetch(&call, refusal::BODY_BYTES_MAX).await?.good(&call)?;
+        match digest_of(&answer) {
+            Some(told) if told != descriptor.digest && told.algorithm() == descriptor.digest.algorithm() => {
+                Err(wrong_digest(&call, &descriptor.digest, &told))
+            }
+            _ if answer.header(SUBJECT).is_some() => Ok(SubjectIs::Listed),
+            _ => Ok(SubjectIs::Unheard),
+        }
     }
 
     fn manifest_call(&self, method: Method, reference: &Reference) -> Call {

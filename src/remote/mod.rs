@@ -29,11 +29,14 @@ mod download;
 pub mod endpoint;
 mod host;
 mod manifest;
+mod referrers;
 pub mod repository;
 mod retry;
 mod runtime;
+pub mod sink;
 pub mod source;
 mod tls;
+mod upload;
 mod warnings;
 
 use crate::error::Result;

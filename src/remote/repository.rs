@@ -8,6 +8,8 @@ use crate::oci::name::ImageName;
 use crate::remote::download;
 use crate::remote::host::Host;
 use crate::remote::runtime::Runtime;
+use crate::remote::sink::RegistrySink;
+use crate::remote::sink::SinkOptions;
 use crate::remote::source::RegistrySource;
 use crate::wire::reference::Reference;
 use std::io::Read;
@@ -113,6 +115,17 @@ impl Repository {
     /// What `import` reads from: one root, the manifest or index of `reference`.
     pub fn source(&self, reference: &Reference) -> Result<RegistrySource> {
         RegistrySource::open(self.clone(), reference)
+    }
+
+    /// What `export` writes to: the host itself, never a mirror.
+    pub fn sink(&self, options: SinkOptions) -> Result<RegistrySink> {
+        RegistrySink::new(self.runtime.clone(), self.origin()?.clone(), options)
+    }
+
+    /// The host itself: mirrors are for reading.
+    fn origin(&self) -> Result<&Place> {
+        let origin = self.places.iter().find(|place| !place.is_mirror);
+        origin.ok_or_else(|| Error::Usage(format!("{} has mirrors only, which are for reading", self.name)))
     }
 
     /// Asks one place after the other until one answers. The host itself is the last, and what it
