@@ -15,6 +15,7 @@ pub mod xattrs;
 
 pub use atomic::AtomicFile;
 pub use atomic::write_atomic;
+pub use atomic::write_atomic_private;
 pub use folder::Folder;
 pub use std::fs::File;
 pub use std::fs::Metadata;
@@ -29,6 +30,7 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -83,6 +85,12 @@ pub fn read_bounded(from: &mut dyn Read, thing: &str, bytes_max: u64) -> Result<
 
 pub fn create_dir_all(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(Error::io("create", path))
+}
+
+/// Makes a directory and those above it that are missing, all of them for their owner only.
+pub fn create_private_dir_all(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path).map_err(Error::io("create", path))
 }
 
 /// Makes one directory; one that is there is [`Error::Exists`].

@@ -24,6 +24,7 @@
 
 mod auth;
 mod call;
+pub mod config;
 mod download;
 pub mod endpoint;
 mod host;

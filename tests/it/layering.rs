@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("disk", &["fs", "layer", "tree"]),
     // Registries: the protocol without sockets, and the client around it.
     ("wire", &["oci"]),
-    ("remote", &["oci", "wire"]),
+    ("remote", &["fs", "oci", "wire"]),
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),

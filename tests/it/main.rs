@@ -8,6 +8,7 @@ mod guestfs;
 mod help;
 mod interrupts;
 mod layering;
+mod logins;
 mod remote;
 mod roundtrip;
 mod searches;
