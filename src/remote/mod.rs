@@ -30,6 +30,7 @@ mod download;
 pub mod endpoint;
 mod host;
 mod manifest;
+mod outside;
 mod pages;
 mod referrers;
 pub mod repository;

@@ -12,6 +12,8 @@ use crate::oci::document;
 use crate::oci::json;
 use crate::oci::name::ImageName;
 use crate::oci::name::is_tag;
+use crate::oci::sink::Open;
+use crate::oci::sink::SharedSink;
 use crate::oci::sink::Sink;
 use crate::oci::source::Root;
 use crate::remote::download;
@@ -108,11 +110,7 @@ impl RegistrySink {
     }
 
     /// Takes a blob or manifest from a source that can be opened again, should the connection break.
-    pub fn put_from(
-        &self,
-        descriptor: &Descriptor,
-        open: &dyn Fn() -> Result<Box<dyn Read + Send>>,
-    ) -> Result<()> {
+    pub fn put_from<'a>(&self, descriptor: &Descriptor, open: &'a Open<'a>) -> Result<()> {
         self.put_supply(descriptor, Supply::Again(open))
     }
 
@@ -226,8 +224,22 @@ impl Sink for RegistrySink {
         self.put_blob(descriptor, from)
     }
 
+    fn shared(&self) -> Option<&dyn SharedSink> {
+        Some(self)
+    }
+
     fn finish(self: Box<Self>, roots: &[Root]) -> Result<()> {
         self.set_tags(roots)
+    }
+}
+
+impl SharedSink for RegistrySink {
+    fn offer<'a>(&self, descriptor: &Descriptor, open: &'a Open<'a>) -> Result<bool> {
+        if self.has_blob(descriptor)? {
+            return Ok(false);
+        }
+        self.put_from(descriptor, open)?;
+        Ok(true)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::error::from_stream;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Verifier;
+use crate::oci::sink::Open;
 use crate::remote::call::Answer;
 use crate::remote::call::Call;
 use crate::remote::call::header;
@@ -66,7 +67,7 @@ const OCTETS: &str = "application/octet-stream";
 pub enum Supply<'a> {
     /// A stream; `None` once it is being read.
     Once(Option<&'a mut dyn Read>),
-    Again(&'a dyn Fn() -> Result<Box<dyn Read + Send>>),
+    Again(&'a Open<'a>),
 }
 
 impl<'a> Supply<'a> {

@@ -1,0 +1,36 @@
+//! Locations that are registries, opened for import, export and copy.
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::oci::location::Location;
+use crate::oci::name::ImageName;
+use crate::oci::outside::Outside;
+use crate::oci::sink::Sink;
+use crate::oci::source::Source;
+use crate::remote::Reference;
+use crate::remote::Remote;
+use crate::remote::sink::SinkOptions;
+use crate::remote::sink::Tags;
+use std::path::Path;
+
+impl Outside for Remote {
+    fn source(&self, location: &Location, _scratch: &Path) -> Result<Box<dyn Source>> {
+        match location {
+            Location::Docker(name) => Ok(Box::new(self.repository(name)?.source(&Reference::of(name))?)),
+            _ => Err(Error::Usage(format!("{location} is not in a registry"))),
+        }
+    }
+
+    fn sink(&self, location: &Location, near: Option<&ImageName>) -> Result<Box<dyn Sink>> {
+        let Location::Docker(name) = location else {
+            return Err(Error::Usage(format!("{location} is not in a registry")));
+        };
+        let (host, path) = name.host_and_path();
+        let near = near
+            .map(ImageName::host_and_path)
+            .filter(|(other, other_path)| *other == host && *other_path != path);
+        let options =
+            SinkOptions { tags: Tags::AsNamed, mount_from: near.into_iter().map(|(_, path)| path).collect() };
+        Ok(Box::new(self.repository(name)?.sink(options)?))
+    }
+}
