@@ -10,6 +10,7 @@
 //! ```text
 //! cli                                   what is typed, what is printed, how it ends
 //!  │
+//!  ├─ mirror                            many imports, as one file says
 //!  ├─ import  export  inspect  upkeep   deeds: synchronous, silent, progress last
 //!  │      │
 //!  └──── repo                           the front door: typed get and put over the store
@@ -19,6 +20,7 @@
 //!       store                           packs (the truth) and redb (their index)
 //!
 //!  remote   wire                        registries: the client, and its protocol without sockets
+//!  remote  wire                         registries and engines, as places of images
 //!  oci   layer   disk   tree   fs       formats, and the door to the host's files
 //!  codec content hash progress attr path id error  words
 //! ```
@@ -71,6 +73,7 @@ pub mod id;
 pub mod import;
 pub mod inspect;
 pub mod layer;
+pub mod mirror;
 pub mod oci;
 pub mod path;
 pub mod progress;

@@ -36,10 +36,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
     ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("upkeep", &["history", "oci", "repo", "store", "tree"]),
+    // A deed of deeds: many imports, as one file says.
+    ("mirror", &["history", "import", "oci", "repo"]),
     // The face.
     (
         "cli",
-        &["disk", "export", "fs", "history", "import", "inspect", "oci", "repo", "store", "tree", "upkeep"],
+        &[
+            "disk", "export", "fs", "history", "import", "inspect", "mirror", "oci", "remote", "repo",
+            "store", "tree", "upkeep",
+        ],
     ),
     ("lib", &[]),
     ("main", &["cli"]),
@@ -54,7 +59,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("print!", &["cli"]),
     ("stdout()", &["cli"]),
     ("stderr()", &["cli"]),
-    ("stdin()", &["oci/open"]),
+    ("stdin()", &["cli/secret", "oci/open"]),
     ("process::exit", &["cli"]),
     ("indicatif::", &["cli"]),
     ("clap::", &["cli"]),

@@ -9,6 +9,8 @@ mod help;
 mod interrupts;
 mod layering;
 mod logins;
+mod mirrors;
+mod registries;
 mod remote;
 mod roundtrip;
 mod searches;

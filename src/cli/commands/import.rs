@@ -1,6 +1,7 @@
 use super::session::Session;
 use crate::cli::error::PARTIAL;
 use crate::cli::output::bytes;
+use crate::cli::registries::RegistryArgs;
 use crate::disk::guest::Key;
 use crate::error::Error;
 use crate::error::Result;
@@ -12,13 +13,11 @@ use crate::import::disk::DiskOptions;
 use crate::import::disk::Reader;
 use crate::oci::location::Location;
 use crate::oci::name::ImageName;
-use crate::oci::outside::Nowhere;
 use crate::oci::platform::Platform;
 use crate::repo::Signature;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Bring images into the store
 ///
@@ -62,8 +61,13 @@ pub struct Args {
     /// For a folder: report files that cannot be read and go on
     #[arg(long)]
     keep_going: bool,
+    /// Of an image in a registry, signatures, SBOMs and whatever else refers to it come along
+    #[arg(long)]
+    referrers: bool,
     #[command(flatten)]
     disk: DiskArgs,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 /// What only disks have.
@@ -144,8 +148,8 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             keep_going: args.keep_going,
         },
         disk: args.disk.options()?,
-        outside: Arc::new(Nowhere),
-        referrers: false,
+        outside: args.registries.outside(&location)?,
+        referrers: args.referrers,
     };
     let repo = session.repo_or_new()?;
     let report = crate::import::import(&repo, &location, &options, session.progress())?;
@@ -156,7 +160,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     Ok(if session.console.problems() > 0 { PARTIAL } else { 0 })
 }
 
-fn labels(typed: &[String]) -> Result<BTreeMap<String, String>> {
+pub fn labels(typed: &[String]) -> Result<BTreeMap<String, String>> {
     let mut labels = BTreeMap::new();
     for text in typed {
         let (key, value) =
@@ -166,7 +170,7 @@ fn labels(typed: &[String]) -> Result<BTreeMap<String, String>> {
     Ok(labels)
 }
 
-fn print(session: &Session, report: &ImportReport) -> Result<()> {
+pub fn print(session: &Session, report: &ImportReport) -> Result<()> {
     let mut out = session.output();
     for imported in &report.refs {
         if out.is_json() {

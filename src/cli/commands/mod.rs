@@ -7,6 +7,8 @@ pub mod branch;
 pub mod cat;
 pub mod catalog;
 pub mod completion;
+pub mod copy;
+pub mod delete;
 pub mod diff;
 pub mod du;
 pub mod export;
@@ -17,9 +19,15 @@ pub mod help;
 pub mod import;
 pub mod init;
 pub mod inspect;
+pub mod list_tags;
 pub mod log;
+pub mod login;
+pub mod logout;
 pub mod ls;
 pub mod man;
+pub mod mirror;
+pub mod pull;
+pub mod push;
 pub mod reflog;
 pub mod restore;
 pub mod show;
@@ -33,6 +41,7 @@ use super::args::Args;
 use super::args::Verb;
 use crate::error::Error;
 use crate::error::Result;
+use crate::oci::location::Location;
 use globset::GlobBuilder;
 use globset::GlobMatcher;
 use session::Session;
@@ -45,6 +54,14 @@ pub fn run(args: Args) -> Result<u8> {
         Verb::Init(args) => init::run(args, session),
         Verb::Import(args) => import::run(args, session),
         Verb::Export(args) => export::run(args, session),
+        Verb::Pull(args) => pull::run(args, session),
+        Verb::Push(args) => push::run(args, session),
+        Verb::Copy(args) => copy::run(args, session),
+        Verb::ListTags(args) => list_tags::run(args, session),
+        Verb::Delete(args) => delete::run(args, session),
+        Verb::Login(args) => login::run(args, session),
+        Verb::Logout(args) => logout::run(args, session),
+        Verb::Mirror(args) => mirror::run(args, session),
         Verb::Catalog(args) => catalog::run(args, session),
         Verb::Inspect(args) => inspect::run(args, session),
         Verb::Log(args) => log::run(args, session),
@@ -65,6 +82,15 @@ pub fn run(args: Args) -> Result<u8> {
         Verb::Completion(args) => completion::run(args, session),
         Verb::Man(args) => man::run(args),
         Verb::Version(args) => version::run(args, session),
+    }
+}
+
+/// A place outside the store, where a transport says so: `docker://…`, `oci:…`. A name alone is in it.
+fn elsewhere(typed: &str) -> Result<Option<Location>> {
+    match Location::parse(typed) {
+        Ok(Location::Bare(_)) => Ok(None),
+        Ok(location) => Ok(Some(location)),
+        Err(err) => Err(err.typed()),
     }
 }
 

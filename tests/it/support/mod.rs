@@ -90,6 +90,11 @@ impl World {
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .env("XDG_DATA_HOME", self.path("home"))
+            // Nobody's logins and registries but this world's.
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env_remove("DOCKER_CONFIG")
+            .env_remove("REGISTRY_AUTH_FILE")
             .env("IMGIT", IMGIT)
             .stdin(Stdio::null());
         command

@@ -97,6 +97,25 @@ impl Registry {
         let path = format!("root/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
         fs::read(self.folder.path().join(path)).ok()
     }
+
+    /// What was asked so far: `HEAD /v2/web/manifests/v1`, in order.
+    pub fn requests(&self) -> Vec<String> {
+        let word = |line: &str, key: &str| {
+            let rest = &line[line.find(key)? + key.len()..];
+            Some(rest.split(' ').next().unwrap_or_default().trim_matches('"').to_string())
+        };
+        let log = self.log();
+        let done = log.lines().filter(|line| line.contains("msg=\"response completed"));
+        done.filter_map(|line| {
+            Some(format!("{} {}", word(line, "http.request.method=")?, word(line, "http.request.uri=")?))
+        })
+        .collect()
+    }
+
+    /// What the server wrote to its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
 }
 
 impl Drop for Registry {
