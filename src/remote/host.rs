@@ -172,14 +172,16 @@ impl Host {
     ) -> Result<Response, Failure> {
         let mut url = call.url.clone();
         let mut authorization = authorization;
-        let follows = matches!(call.method, Method::GET | Method::HEAD);
         for _ in 0..=REDIRECTS_MAX {
             let response = self.request(call, &url, authorization, call.body.clone().into()).await?;
-            let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-            let Some(to) = header(response.headers(), LOCATION.as_str()) else { return Ok(response) };
-            if !is_redirect || !follows {
-                return Ok(response);
-            }
+            let is_redirect = match response.status().as_u16() {
+                // These would turn a PUT into a GET.
+                301..=303 => matches!(call.method, Method::GET | Method::HEAD),
+                307 | 308 => true,
+                _ => false,
+            };
+            let to = header(response.headers(), LOCATION.as_str()).filter(|_| is_redirect);
+            let Some(to) = to else { return Ok(response) };
             let next = location::resolve(response.url(), to)?;
             if response.url().scheme() == "https" && next.scheme() == "http" && !self.may_be_told(&next) {
                 let problem = format!("is sent from TLS to plain HTTP at {}", shown_host(&next));

@@ -89,12 +89,10 @@ impl Source for RegistrySource {
         }
     }
 
+    /// `true` also when the registry cannot be asked: opening it will tell why.
     fn has(&self, descriptor: &Descriptor) -> bool {
         let is_root = descriptor.digest == self.root.descriptor.digest;
-        let is_blob = || match self.repository.has_blob(descriptor) {
-            Ok(is_there) => is_there,
-            failed => is_no_absence(&failed),
-        };
+        let is_blob = || self.repository.has_blob(descriptor).unwrap_or(true);
         // It is fetched, for who asks whether it is there reads it next.
         let is_manifest = || is_no_absence(&self.document(descriptor));
         match descriptor.media_type.kind() {

@@ -14,5 +14,7 @@ pub mod refusal;
 pub mod retry_after;
 pub mod route;
 pub mod scope;
+#[cfg(test)]
+mod tests;
 pub mod token;
 pub mod warning;

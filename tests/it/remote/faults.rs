@@ -484,3 +484,36 @@ fn what_a_mirror_cannot_do_the_host_itself_does() {
     let err = remote.repository(&ImageName::parse("example.com/web").unwrap()).err().unwrap();
     assert!(matches!(err, Error::Usage(_)), "{err:?}");
 }
+
+/// An index of which one manifest is missing, as `docker save` leaves them and some mirrors too.
+#[test]
+fn what_a_registry_does_not_have_is_told_from_what_it_cannot_say() {
+    let there = br#"{"schemaVersion":2,"manifests":[]}"#;
+    let missing = Descriptor::of(OCI_INDEX, b"missing");
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [Descriptor::of(OCI_INDEX, there), missing],
+    });
+    let (index, gone) = (index.to_string(), missing.digest.to_string());
+    for (status, outcome) in [("404 Not Found", Some(2)), ("500 Internal Server Error", None)] {
+        let (index, gone) = (index.clone(), gone.clone());
+        let server = Server::start(move |request, reply| match request.path() {
+            "/v2/web/manifests/v1" => manifest(reply, index.as_bytes()),
+            path if path.ends_with(&gone) => reply.send(status, &[], b""),
+            _ => manifest(reply, there),
+        });
+        let source = web(&server).source(&tag("v1")).unwrap();
+        let mut told = Vec::new();
+        let mut tell = |descriptor: &Descriptor| told.push(descriptor.digest.clone());
+        let mut visited = 0;
+        let root = &source.root().descriptor;
+        let walked = document::walk(&source, root, &mut Missing::Told(&mut tell), &mut |_| {
+            visited += 1;
+            Ok(())
+        });
+        assert_eq!(walked.is_ok().then_some(visited), outcome, "{walked:?}");
+        assert_eq!(told.len(), usize::from(outcome.is_some()));
+        // What was asked for to see whether it is there is not asked for again.
+        let asked = server.lines().iter().filter(|line| line.contains(Digest::of(there).encoded())).count();
+        assert_eq!(asked, 1);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod access;
 mod faults;
+mod referrers;
 mod tls;
 mod uploads;
 

@@ -245,3 +245,24 @@ fn a_real_registry_survives_a_connection_that_breaks() {
     assert_eq!(real.blob(blob.digest.as_str()).as_deref(), Some(&bytes[..]));
     assert_eq!(proxy.cuts(), 1);
 }
+
+#[test]
+fn a_put_follows_a_redirect_that_keeps_it_a_put() {
+    let bytes = br#"{"schemaVersion":2,"manifests":[]}"#;
+    let server = Server::start(move |request, reply| match request.path() {
+        "/moved" => {
+            let read = reply.read(request.header("content-length").unwrap().parse().unwrap());
+            assert_eq!(read, bytes);
+            reply.send("201 Created", &[], b"");
+        }
+        path => {
+            reply.read(request.header("content-length").unwrap().parse().unwrap());
+            let status = if path.contains("kept") { "308 Permanent Redirect" } else { "302 Found" };
+            reply.send(status, &[("Location", "/moved")], b"");
+        }
+    });
+    let index = Descriptor::of("application/vnd.oci.image.index.v1+json", bytes);
+    let put = |name: &str| sink(quick(), &server.name(name), &[]).put_blob(&index, &mut &bytes[..]);
+    put("kept").unwrap();
+    assert!(matches!(put("changed").unwrap_err(), Error::Server { status: 302, .. }));
+}
