@@ -27,6 +27,7 @@ mod call;
 pub mod config;
 mod download;
 pub mod endpoint;
+pub mod engine;
 mod host;
 mod manifest;
 mod referrers;
