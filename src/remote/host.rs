@@ -28,6 +28,7 @@ use reqwest::Method;
 use reqwest::Response;
 use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
+use reqwest::header::CONTENT_LENGTH;
 use reqwest::header::LOCATION;
 use reqwest::header::WARNING;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -44,8 +45,8 @@ pub struct Host {
     pub name: String,
     pub settings: Arc<Settings>,
     client: Client,
-    /// Plain HTTP, and TLS without proof, are good enough.
-    is_lax: bool,
+    /// The person has said that plain HTTP is good enough, wherever this host sends us.
+    is_insecure: bool,
     scheme: AtomicU8,
     auth: Auth,
     warnings: Arc<Warnings>,
@@ -69,7 +70,7 @@ impl Host {
             name: endpoint.host.clone(),
             settings,
             client,
-            is_lax: endpoint.is_lax(),
+            is_insecure: endpoint.insecure,
             scheme: AtomicU8::new(if endpoint.is_lax() { UNKNOWN } else { TLS }),
             auth: Auth::new(&endpoint.host),
             warnings,
@@ -111,7 +112,7 @@ impl Host {
 
     /// One try, that is, one with each authorization that we have.
     pub async fn open_once(&self, call: &Call) -> Result<Response, Failure> {
-        let mut authorization = self.auth.known(self, call).await?;
+        let mut authorization = self.authorization(call).await?;
         let mut response = self.follow(call, authorization.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url()) {
             let refused = authorization.take();
@@ -128,17 +129,24 @@ impl Host {
 
     /// One try with a body that cannot be sent twice. A 401 is for the caller to see.
     pub async fn send_body(&self, call: &Call, body: Body) -> Result<Response, Failure> {
-        let authorization = self.auth.known(self, call).await?;
+        let authorization = self.authorization(call).await?;
         self.request(call, &call.url, authorization.as_ref(), body).await
     }
 
     /// After a 401 that [`Host::send_body`] gave back: makes sure that the next try has a new token.
     pub async fn renew(&self, call: &Call, response: &Response) -> Result<(), Failure> {
-        let refused = self.auth.known(self, call).await?;
-        match self.auth.answer(self, call, &challenges(response), refused).await? {
+        let refused = self.authorization(call).await?;
+        // Another host may ask for a password as it likes.
+        let challenges = if self.is_ours(response.url()) { challenges(response) } else { Vec::new() };
+        match self.auth.answer(self, call, &challenges, refused).await? {
             Some(_) => Ok(()),
             None => Err(Error::Denied { thing: call.thing(), words: String::new() }.into()),
         }
+    }
+
+    /// An upload may go on at another host, which is none of those we have a password for.
+    async fn authorization(&self, call: &Call) -> Result<Option<Authorization>, Failure> {
+        if self.is_at_us(&call.url) { self.auth.known(self, call).await } else { Ok(None) }
     }
 
     async fn read_refusal(&self, call: &Call, response: Response) -> Result<Answer, Failure> {
@@ -152,7 +160,7 @@ impl Host {
     /// Says whether a secret may be sent there.
     pub fn may_be_told(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
-        url.scheme() == "https" || self.is_lax || location::is_loopback(host)
+        url.scheme() == "https" || self.is_insecure || location::is_loopback(host)
     }
 
     /// Follows redirects. The authorization stays behind as soon as one leads away from here, and
@@ -164,16 +172,18 @@ impl Host {
     ) -> Result<Response, Failure> {
         let mut url = call.url.clone();
         let mut authorization = authorization;
-        let follows = matches!(call.method, Method::GET | Method::HEAD);
         for _ in 0..=REDIRECTS_MAX {
             let response = self.request(call, &url, authorization, call.body.clone().into()).await?;
-            let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-            let Some(to) = header(response.headers(), LOCATION.as_str()) else { return Ok(response) };
-            if !is_redirect || !follows {
-                return Ok(response);
-            }
+            let is_redirect = match response.status().as_u16() {
+                // These would turn a PUT into a GET.
+                301..=303 => matches!(call.method, Method::GET | Method::HEAD),
+                307 | 308 => true,
+                _ => false,
+            };
+            let to = header(response.headers(), LOCATION.as_str()).filter(|_| is_redirect);
+            let Some(to) = to else { return Ok(response) };
             let next = location::resolve(response.url(), to)?;
-            if response.url().scheme() == "https" && next.scheme() == "http" && !self.is_lax {
+            if response.url().scheme() == "https" && next.scheme() == "http" && !self.may_be_told(&next) {
                 let problem = format!("is sent from TLS to plain HTTP at {}", shown_host(&next));
                 return Err(Error::invalid(call.thing(), problem).into());
             }
@@ -203,10 +213,12 @@ impl Host {
         }
         let again = body.as_bytes().map(bytes::Bytes::copy_from_slice);
         let outcome = self.request_once(call, &url, authorization, body).await;
-        let is_first = self.scheme.load(Ordering::Relaxed) == UNKNOWN && self.is_at_us(&url);
+        let is_at_us = self.is_at_us(&url) && url.scheme() == "https";
         match outcome {
             // As Docker does where it may: who does not speak TLS is spoken to without.
-            Err(Trouble::Connect(_)) if is_first && url.scheme() == "https" && again.is_some() => {
+            Err(Trouble::Connect(_))
+                if is_at_us && self.scheme.load(Ordering::Relaxed) != TLS && again.is_some() =>
+            {
                 let _ = url.set_scheme("http");
                 let body = again.expect("the guard has looked").into();
                 let response = self.request_once(call, &url, authorization, body).await?;
@@ -214,7 +226,7 @@ impl Host {
                 Ok(response)
             }
             Ok(response) => {
-                if is_first {
+                if is_at_us {
                     self.scheme.store(TLS, Ordering::Relaxed);
                 }
                 Ok(response)
@@ -235,8 +247,11 @@ impl Host {
         if let Some(authorization) = authorization.filter(|_| self.may_be_told(url)) {
             request = request.header(AUTHORIZATION, authorization.header());
         }
-        // An empty body of a GET would be announced with a length of 0, which some servers refuse.
-        if !matches!(call.method, Method::GET | Method::HEAD) {
+        // Some servers refuse a POST or PUT without a length, and others a GET with one.
+        if matches!(call.method, Method::POST | Method::PUT | Method::PATCH) {
+            if body.as_bytes().is_some_and(<[u8]>::is_empty) {
+                request = request.header(CONTENT_LENGTH, 0);
+            }
             request = request.body(body);
         }
         let patience = call.patience.unwrap_or(self.settings.stall_timeout);

@@ -8,6 +8,7 @@ use crate::oci::digest::Verifier;
 use crate::oci::json;
 use crate::remote::call::Answer;
 use crate::remote::call::Call;
+use crate::remote::referrers::as_referrer;
 use crate::remote::repository::Place;
 use crate::wire::accept;
 use crate::wire::reference::Reference;
@@ -97,6 +98,26 @@ impl Place {
             }
             _ if answer.header(SUBJECT).is_some() => Ok(SubjectIs::Listed),
             _ => Ok(SubjectIs::Unheard),
+        }
+    }
+
+    /// Deletes what a reference names. Where the registry keeps no list of referrers, a manifest with a
+    /// subject is taken from the one that stands under a tag.
+    pub async fn delete(&self, reference: &Reference) -> Result<()> {
+        let referrer = match reference {
+            Reference::Tag(_) => None,
+            Reference::Digest(_) => {
+                let (descriptor, bytes) = self.manifest(reference).await?;
+                as_referrer(&descriptor, &bytes).unwrap_or(None)
+            }
+        };
+        let url = self.host.registry().manifest(&self.repository, reference);
+        let call = Call::new(Method::DELETE, url, "manifest", self.name_of(reference))
+            .scopes(Scopes::delete(&self.repository), &self.repository);
+        self.host.fetch(&call, refusal::BODY_BYTES_MAX).await?.good(&call)?;
+        match referrer {
+            Some((subject, referrer)) => self.unlist_referrer(&subject, &referrer.digest).await,
+            None => Ok(()),
         }
     }
 

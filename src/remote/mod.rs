@@ -24,12 +24,14 @@
 
 mod auth;
 mod call;
+mod catalog;
 pub mod config;
 mod download;
 pub mod endpoint;
 pub mod engine;
 mod host;
 mod manifest;
+mod pages;
 mod referrers;
 pub mod repository;
 mod retry;
@@ -37,12 +39,15 @@ mod runtime;
 pub mod sink;
 pub mod source;
 mod tls;
+mod trust;
 mod upload;
 mod warnings;
 
 use crate::error::Result;
 use crate::oci::name::ImageName;
+use crate::remote::endpoint::Always;
 use crate::remote::endpoint::Anonymous;
+use crate::remote::endpoint::Credential;
 use crate::remote::endpoint::Credentials;
 use crate::remote::endpoint::Direct;
 use crate::remote::endpoint::Endpoint;
@@ -123,6 +128,26 @@ impl Remote {
         let endpoints = self.shared.settings.endpoints.of(name)?;
         let places = endpoints.into_iter().map(|endpoint| self.place(endpoint)).collect::<Result<_>>()?;
         Repository::new(self.shared.runtime.clone(), name, places)
+    }
+
+    /// Checks who we are at a host, or would be with `credential`.
+    ///
+    /// A registry that asks nobody takes anything. Nothing of it is remembered.
+    pub fn login(&self, host: &str, credential: &Credential) -> Result<()> {
+        let endpoint = self.shared.settings.endpoints.at(host)?;
+        let settings = Settings {
+            credentials: Arc::new(Always(credential.clone())),
+            ..Settings::clone(&self.shared.settings)
+        };
+        let client = self.shared.clients.get(&endpoint)?;
+        let host = Host::new(&endpoint, client, Arc::new(settings), self.shared.warnings.clone())?;
+        self.shared.runtime.run(catalog::ping(&host))
+    }
+
+    /// All repositories of a registry, as far as it tells: Docker Hub and others do not.
+    pub fn repositories(&self, host: &str) -> Result<Vec<String>> {
+        let host = self.host(self.shared.settings.endpoints.at(host)?)?;
+        self.shared.runtime.run(catalog::repositories(&host))
     }
 
     /// What servers have warned of since this was last asked, each text once, with their names.

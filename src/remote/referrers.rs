@@ -8,11 +8,21 @@ use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::document;
 use crate::oci::document::Document;
+use crate::oci::index::Index;
 use crate::oci::json;
+use crate::oci::media_type::Kind;
+use crate::oci::media_type::MediaType;
+use crate::remote::call::Call;
+use crate::remote::pages::PAGE_BYTES_MAX;
+use crate::remote::pages::Pages;
 use crate::remote::repository::Place;
 use crate::wire::accept::OCI_INDEX;
 use crate::wire::reference::Reference;
+use crate::wire::scope::Scopes;
 use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::ACCEPT;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use serde_json::json;
 
@@ -35,6 +45,62 @@ pub fn as_referrer(descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<(Dige
 }
 
 impl Place {
+    /// Everything that refers to `subject`; nothing when that itself is not there.
+    pub async fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Vec<Descriptor>> {
+        let mut found = match self.referrers_by_api(subject, artifact_type).await? {
+            Some(found) => found,
+            None => self.referrers_by_tag(subject).await?,
+        };
+        // A server need not filter, and a tag cannot.
+        if let Some(wanted) = artifact_type {
+            found
+                .retain(|referrer| referrer.artifact_type.as_ref().is_some_and(|own| own.as_str() == wanted));
+        }
+        Ok(found)
+    }
+
+    /// `None` when the registry has no such API.
+    async fn referrers_by_api(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Option<Vec<Descriptor>>> {
+        let url = self.host.registry().referrers(&self.repository, subject, artifact_type);
+        let call = Call::new(Method::GET, url, "referrers of", self.name_of(&Reference::from(subject)))
+            .scopes(Scopes::pull(&self.repository), &self.repository)
+            .header(ACCEPT, OCI_INDEX);
+        let mut found = Vec::new();
+        let mut pages = Pages::new(&self.host, call);
+        while let Some(answer) = pages.next().await? {
+            // Old servers know no such path, and say so in one of these ways.
+            let is_unknown = matches!(answer.status.as_u16(), 400 | 404 | 405 | 406 | 501);
+            if is_unknown && found.is_empty() {
+                return Ok(None);
+            }
+            let answer = answer.good(pages.call())?;
+            let content_type = answer.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+            if MediaType::new(content_type).kind() != Kind::Index && found.is_empty() {
+                // A page of a proxy that answers anything with its own face.
+                return Ok(None);
+            }
+            let index: Index = json::parse(&pages.call().thing(), &answer.body, PAGE_BYTES_MAX)?;
+            found.extend(index.manifests);
+            pages.check(found.len())?;
+        }
+        Ok(Some(found))
+    }
+
+    async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let tag = Reference::fallback(subject);
+        match self.manifest(&tag).await {
+            Ok((_, bytes)) => {
+                Ok(Index::parse(&bytes).doing(|| format!("cannot read {}", self.name_of(&tag)))?.manifests)
+            }
+            Err(Error::NotFound { .. }) => Ok(Vec::new()),
+            Err(err) => Err(err),
+        }
+    }
+
     /// Adds a referrer to the list under the fallback tag of its subject, once.
     pub async fn list_referrer(&self, subject: &Digest, referrer: &Descriptor) -> Result<()> {
         self.change_list(subject, |list| {

@@ -117,6 +117,22 @@ impl Repository {
         RegistrySource::open(self.clone(), reference)
     }
 
+    /// All tags, in the order of the registry.
+    pub fn tags(&self) -> Result<Vec<String>> {
+        self.first(|place| self.runtime.run(place.tags()))
+    }
+
+    /// What refers to a manifest, of one type or of all: signatures, SBOMs, attestations.
+    pub fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Vec<Descriptor>> {
+        self.first(|place| self.runtime.run(place.referrers(subject, artifact_type)))
+    }
+
+    /// Deletes a tag alone, or a manifest with all its tags. What a registry cannot do is an
+    /// [`Error::Server`], and nothing else is done in its stead.
+    pub fn delete(&self, reference: &Reference) -> Result<()> {
+        self.runtime.run(self.origin()?.delete(reference))
+    }
+
     /// What `export` writes to: the host itself, never a mirror.
     pub fn sink(&self, options: SinkOptions) -> Result<RegistrySink> {
         RegistrySink::new(self.runtime.clone(), self.origin()?.clone(), options)

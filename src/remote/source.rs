@@ -3,13 +3,14 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::oci::descriptor::Descriptor;
-use crate::oci::media_type::Kind;
+use crate::oci::digest::Digest;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
 use crate::remote::repository::Repository;
 use crate::wire::reference::Reference;
 use std::io::Cursor;
 use std::io::Read;
+use std::sync::Mutex;
 
 /// One root of a repository and all that it names.
 pub struct RegistrySource {
@@ -17,6 +18,8 @@ pub struct RegistrySource {
     root: Root,
     /// The root's exact bytes: whoever walks from it does not ask for it again.
     bytes: Vec<u8>,
+    /// A manifest that was asked for only to see whether it is there, and will be opened next.
+    next: Mutex<Option<(Digest, Vec<u8>)>>,
 }
 
 impl RegistrySource {
@@ -27,7 +30,7 @@ impl RegistrySource {
             // A digest is no name: the store gives what has none the name it is asked to.
             Reference::Digest(_) => Vec::new(),
         };
-        Ok(RegistrySource { repository, root: Root::new(descriptor, names), bytes })
+        Ok(RegistrySource { repository, root: Root::new(descriptor, names), bytes, next: Mutex::default() })
     }
 
     pub fn root(&self) -> &Root {
@@ -39,8 +42,23 @@ impl RegistrySource {
     }
 
     fn manifest(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
-        let (_, bytes) = self.repository.manifest(&Reference::from(&descriptor.digest))?;
+        let next = self.next.lock().expect("no holder panics").take();
+        let bytes = match next {
+            Some((digest, bytes)) if digest == descriptor.digest => bytes,
+            _ => self.repository.manifest(&Reference::from(&descriptor.digest))?.1,
+        };
         Ok(Box::new(Cursor::new(bytes)))
+    }
+
+    fn has_manifest(&self, descriptor: &Descriptor) -> Result<bool> {
+        match self.repository.manifest(&Reference::from(&descriptor.digest)) {
+            Ok((_, bytes)) => {
+                *self.next.lock().expect("no holder panics") = Some((descriptor.digest.clone(), bytes));
+                Ok(true)
+            }
+            Err(err) if matches!(err.root(), Error::NotFound { .. }) => Ok(false),
+            Err(err) => Err(err),
+        }
     }
 
     /// What an index lists may be a manifest of a kind that nobody here knows.
@@ -67,17 +85,14 @@ impl Source for RegistrySource {
         }
     }
 
+    /// `true` also when the registry cannot be asked: opening it will tell why.
     fn has(&self, descriptor: &Descriptor) -> bool {
-        let is_root = descriptor.digest == self.root.descriptor.digest;
-        let is_blob = || self.repository.has_blob(descriptor).unwrap_or(false);
-        let is_manifest = || {
-            let found = self.repository.head(&Reference::from(&descriptor.digest));
-            found.is_ok_and(|found| found.is_some())
-        };
-        match descriptor.media_type.kind() {
-            _ if is_root => true,
-            Kind::Manifest | Kind::Index | Kind::Schema1 => is_manifest(),
-            _ => is_blob() || (Self::may_be_either(descriptor) && is_manifest()),
+        let is_blob = || self.repository.has_blob(descriptor).unwrap_or(true);
+        let is_manifest = || self.has_manifest(descriptor).unwrap_or(true);
+        match descriptor.media_type.is_document() {
+            _ if descriptor.digest == self.root.descriptor.digest => true,
+            true => is_manifest(),
+            false => is_blob() || (Self::may_be_either(descriptor) && is_manifest()),
         }
     }
 }

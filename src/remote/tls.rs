@@ -3,13 +3,20 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::remote::Settings;
+use crate::remote::call::causes;
 use crate::remote::endpoint::Endpoint;
+use crate::remote::trust::Anyone;
+use crate::remote::trust::Trust;
 use crate::wire::location::is_loopback;
-use reqwest::Certificate;
 use reqwest::Client;
-use reqwest::Identity;
 use reqwest::redirect::Policy;
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -25,8 +32,6 @@ pub struct Clients {
 
 impl Clients {
     pub fn new(settings: &Settings) -> Clients {
-        // Who has chosen another provider for the whole process keeps it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         Clients {
             connect_timeout: settings.connect_timeout,
             user_agent: settings.user_agent.clone(),
@@ -55,7 +60,6 @@ impl Clients {
     }
 
     fn make(&self, endpoint: &Endpoint, is_local: bool) -> Result<Client, String> {
-        let said = |err: reqwest::Error| crate::remote::call::causes(&err);
         // Redirects are followed by `Host`, which knows who may see the authorization.
         let mut builder = Client::builder()
             .user_agent(&self.user_agent)
@@ -63,23 +67,48 @@ impl Clients {
             .referer(false)
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(IDLE)
-            .http1_only();
+            .http1_only()
+            .tls_backend_preconfigured(configuration(endpoint)?);
         if is_local {
             // A proxy's localhost is not ours; Go and curl leave it out too.
             builder = builder.no_proxy();
         }
-        if endpoint.insecure {
-            builder = builder.tls_danger_accept_invalid_certs(true);
-        }
-        let mut extra = Vec::new();
-        for pem in &endpoint.ca {
-            extra.extend(Certificate::from_pem_bundle(pem).map_err(said)?);
-        }
-        builder = builder.tls_certs_merge(extra);
-        if let Some((certificate, key)) = &endpoint.client {
-            let both = [certificate.as_slice(), b"\n", key.as_slice()].concat();
-            builder = builder.identity(Identity::from_pem(&both).map_err(said)?);
-        }
-        builder.build().map_err(said)
+        builder.build().map_err(|err| causes(&err))
     }
+}
+
+fn configuration(endpoint: &Endpoint) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let trust: Arc<dyn ServerCertVerifier> = match endpoint.insecure {
+        true => Arc::new(Anyone::new(&provider)),
+        false => {
+            let mut authorities = Vec::new();
+            for pem in &endpoint.ca {
+                authorities.extend(certificates(pem)?);
+            }
+            Arc::new(Trust::new(authorities, provider.clone()).map_err(|err| err.to_string())?)
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|err| err.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(trust);
+    let mut configuration = match &endpoint.client {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(|err| format!("our key: {err}"))?;
+            builder.with_client_auth_cert(certificates(certificate)?, key).map_err(|err| err.to_string())?
+        }
+    };
+    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(configuration)
+}
+
+/// All certificates of a PEM file, of which there must be one at least.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|err| format!("a certificate is not PEM: {err}"))?;
+    if found.is_empty() { Err("a file has no PEM certificate in it".into()) } else { Ok(found) }
 }

@@ -3,8 +3,10 @@
 //! Everything runs in that folder, where `testdata` leads to the fixtures: so command lines, and what
 //! they print, hold no path of this machine, and commit ids are the same everywhere.
 
+pub mod http;
 pub mod layout;
 pub mod registry;
+pub mod token;
 
 use std::cell::Cell;
 use std::fs;

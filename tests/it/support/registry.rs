@@ -6,8 +6,6 @@
 //! registry.push("web-v1.oci:v1", "web:v1");                    skopeo brings a fixture
 //! ```
 
-#![allow(dead_code)]
-
 use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -99,11 +97,6 @@ impl Registry {
         let path = format!("root/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
         fs::read(self.folder.path().join(path)).ok()
     }
-
-    /// What the server wrote to its log.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap()
-    }
 }
 
 impl Drop for Registry {
@@ -166,8 +159,7 @@ fn is_up(port: u16, server: &mut Child) -> bool {
 /// A throw-away authority, `ca.crt`, with a server's and a client's certificate.
 pub struct Certificates {
     folder: TempDir,
-    /// The server asks its clients for certificates too.
-    pub of_clients: bool,
+    of_clients: bool,
 }
 
 impl Certificates {
@@ -178,7 +170,7 @@ impl Certificates {
             new -x509 -keyout ca.key -out ca.crt -days 2 -subj '/CN=throw-away authority'
             for who in server client; do
                 new -keyout $who.key -out $who.csr -subj /CN=$who
-                echo 'subjectAltName=DNS:localhost,IP:127.0.0.1' >$who.ext
+                echo 'subjectAltName=IP:127.0.0.1' >$who.ext
                 openssl x509 -req -in $who.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -sha256 \
                     -extfile $who.ext -out $who.crt
             done";
@@ -208,6 +200,11 @@ impl Certificates {
             "server.crt",
         ]));
         Certificates { folder, of_clients: false }
+    }
+
+    /// The server that uses them asks its clients for theirs.
+    pub fn asked_of_clients(self) -> Certificates {
+        Certificates { of_clients: true, ..self }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

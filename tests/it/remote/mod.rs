@@ -1,5 +1,11 @@
 //! The registry client against Debian's registry, by the library's own interface.
 
+mod access;
+mod faults;
+mod referrers;
+mod tls;
+mod uploads;
+
 use crate::support::registry::Registry;
 use imgit::error::Error;
 use imgit::error::Result;
@@ -73,13 +79,13 @@ fn sink(settings: Settings, name: &str, tags: &[&str]) -> RegistrySink {
 /// `size` bytes that no compression and no luck makes equal to others.
 fn noise(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(next).take(size / 8 + 1).flatten().collect();
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
     bytes.truncate(size);
     bytes
 }
