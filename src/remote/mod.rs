@@ -28,6 +28,7 @@ mod catalog;
 pub mod config;
 mod download;
 pub mod endpoint;
+pub mod engine;
 mod host;
 mod manifest;
 mod outside;

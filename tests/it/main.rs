@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod disks;
+mod engine;
 mod flatten;
 mod fuzz_seeds;
 mod guestfs;

@@ -292,6 +292,22 @@ impl Credentials for Auth {
     }
 }
 
+/// `--creds`: for the registry that was typed, and for none of its mirrors; those have what is kept.
+pub struct Given {
+    pub host: String,
+    pub credential: Credential,
+    pub otherwise: Auth,
+}
+
+impl Credentials for Given {
+    fn find(&self, host: &str, repository: &str) -> Result<Option<Credential>> {
+        if host::canonical(host) == host::canonical(&self.host) {
+            return Ok(Some(self.credential.clone()));
+        }
+        self.otherwise.find(host, repository)
+    }
+}
+
 fn default_files(environment: &Environment) -> Vec<(PathBuf, bool)> {
     let runtime = match &environment.runtime_dir {
         Some(folder) => folder.join("containers/auth.json"),

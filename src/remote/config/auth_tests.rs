@@ -432,3 +432,14 @@ fn what_cannot_be_kept_is_refused() {
     assert!(auth.login("a.io", &ada()).is_err());
     assert_eq!(world.text(RUNTIME), "{hush");
 }
+
+#[test]
+fn a_password_on_the_command_line_is_for_no_mirror() {
+    let world = World::with(&[(PERSON, &one("mirror.io", BOB))]);
+    let given = Given { host: "index.docker.io".into(), credential: ada(), otherwise: auth(&world) };
+    let user = |host: &str| match given.find(host, "x").unwrap() {
+        Some(Credential::Password { user, .. }) => user,
+        _ => "-".to_owned(),
+    };
+    assert_eq!([user("docker.io"), user("mirror.io"), user("other.io")], ["ada", "bob", "-"]);
+}

@@ -23,6 +23,15 @@ pub struct Environment {
     pub auth_file: Option<PathBuf>,
     /// `$CONTAINERS_REGISTRIES_CONF`.
     pub registries_conf: Option<PathBuf>,
+    /// `$DOCKER_HOST` and `$CONTAINER_HOST`: where Docker's and podman's engines are.
+    pub docker_host: Option<String>,
+    pub container_host: Option<String>,
+    /// `$DOCKER_CONTEXT`, a name that Docker keeps an engine under.
+    pub docker_context: Option<String>,
+    /// `$DOCKER_CERT_PATH`, else [`Environment::docker_config`]: certificates for an engine.
+    pub docker_certs: Option<PathBuf>,
+    /// `$DOCKER_TLS_VERIFY` has any value.
+    pub docker_tls: bool,
     /// `$PATH`, where credential helpers are.
     pub path: OsString,
     /// Above `etc`, `run` and `var`: `/`.
@@ -39,12 +48,19 @@ impl Environment {
     pub fn read(root: &Path, uid: u32, variable: impl Fn(&str) -> Option<OsString>) -> Environment {
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = path("HOME");
+        let text = |name: &str| path(name).map(|value| value.to_string_lossy().into_owned());
         let in_home = |name: &str| home.as_ref().map(|home| home.join(name));
+        let docker_config = path("DOCKER_CONFIG").or_else(|| in_home(".docker"));
         Environment {
             config_home: path("XDG_CONFIG_HOME").or_else(|| in_home(".config")),
             cache_home: path("XDG_CACHE_HOME").or_else(|| in_home(".cache")),
             runtime_dir: path("XDG_RUNTIME_DIR"),
-            docker_config: path("DOCKER_CONFIG").or_else(|| in_home(".docker")),
+            docker_certs: path("DOCKER_CERT_PATH").or_else(|| docker_config.clone()),
+            docker_config,
+            docker_host: text("DOCKER_HOST"),
+            container_host: text("CONTAINER_HOST"),
+            docker_context: text("DOCKER_CONTEXT"),
+            docker_tls: path("DOCKER_TLS_VERIFY").is_some(),
             auth_file: path("REGISTRY_AUTH_FILE"),
             registries_conf: path("CONTAINERS_REGISTRIES_CONF"),
             path: variable("PATH").unwrap_or_default(),

@@ -17,4 +17,4 @@ pub mod registries;
 pub mod registries_file;
 pub mod short_names;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
