@@ -56,6 +56,7 @@
 //! `store/FORMAT.md` to [`store::Transaction`].
 
 pub mod attr;
+pub mod bundle;
 pub mod cli;
 pub mod codec;
 pub mod content;

@@ -7,7 +7,8 @@ mod guest;
 pub mod image;
 mod images;
 mod nodes;
-mod recipes;
+pub mod reach;
+pub mod recipes;
 mod refs;
 mod version;
 
