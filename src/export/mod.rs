@@ -17,15 +17,19 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::history::commit::ArtifactKind;
 use crate::history::refs::RefName;
+use crate::oci::copy::Copied;
 use crate::oci::location;
 use crate::oci::location::Location;
 use crate::oci::location::Place;
+use crate::oci::name::DEFAULT_TAG;
+use crate::oci::outside::Outside;
 use crate::oci::platform::Platform;
 use crate::progress::Progress;
 use crate::repo::Repo;
 use crate::repo::Version;
 use skipped::Skipped;
 use std::io::Write;
+use std::sync::Arc;
 
 pub struct ExportOptions {
     /// Of a multi-platform image, this platform alone.
@@ -38,6 +42,11 @@ pub struct ExportOptions {
     pub name: Option<RefName>,
     /// What `-` stands for as the path of an archive.
     pub standard_output: fn() -> Box<dyn Write + Send>,
+    pub outside: Arc<dyn Outside>,
+    /// Blobs under way at once, where the sink takes several.
+    pub jobs: usize,
+    /// What refers to the image goes along.
+    pub referrers: bool,
 }
 
 impl ExportOptions {
@@ -52,6 +61,8 @@ pub struct Exported {
     pub sink: String,
     /// The digest of the manifest or index that was written; `None` for trees.
     pub digest: Option<String>,
+    /// For an image, what had to be written.
+    pub copied: Option<Copied>,
     /// What the place could not take: owners, say, when not root.
     pub skipped: Vec<Skipped>,
 }
@@ -78,16 +89,25 @@ pub fn export(
             }
             &Location::Directory(path.clone())
         }
+        // As `docker push` of a tagged image: the tag goes with it.
+        Location::Docker(name) if name.tag().is_none() && name.digest().is_none() => {
+            let tag = options.name.as_ref().map_or(DEFAULT_TAG, |name| name.reference());
+            &Location::Docker(name.with_tag(tag)?)
+        }
         other => other,
     };
+    let mut copied = None;
     let done = match sink {
         Location::Tar(place) => tree::to_tar(repo, version, place, options, progress),
         Location::Disk { format, path } => disk::to_file(repo, version, *format, path, options, progress),
         Location::Directory(path) => tree::to_folder(repo, version, platform, path, progress),
-        _ => image::to_sink(repo, version, sink, options, progress),
+        _ => image::to_sink(repo, version, sink, options, progress).map(|(digest, done)| {
+            copied = Some(done);
+            (Some(digest), Vec::new())
+        }),
     };
     let (digest, skipped) = done.doing(|| format!("cannot export {} to {sink}", version.shown))?;
-    Ok(Exported { sink: sink.to_string(), digest, skipped })
+    Ok(Exported { sink: sink.to_string(), digest, copied, skipped })
 }
 
 /// A version that is no image cannot become one by itself.

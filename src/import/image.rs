@@ -20,20 +20,24 @@ use crate::id::TreeId;
 use crate::layer::flatten::Flattener;
 use crate::oci::config::ImageConfig;
 use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
 use crate::oci::digest::Verifier;
 use crate::oci::document;
 use crate::oci::document::Document;
 use crate::oci::document::Missing;
-use crate::oci::index::Index;
 use crate::oci::json;
 use crate::oci::manifest::Manifest;
+use crate::oci::name::ImageName;
 use crate::oci::platform::Platform;
+use crate::oci::referrers;
+use crate::oci::referrers::Listed;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
 use crate::progress::Progress;
 use crate::store::BlobRow;
 use crate::store::BlobSource;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::Read;
 
 /// Takes the given images of `source`, each under the names it was paired with.
@@ -45,38 +49,56 @@ pub fn take(
 ) -> Result<Vec<Taken>> {
     let mut all = Vec::new();
     let mut blobs = Blobs::new(work.repo);
+    // Two images may share a platform's manifest.
+    let mut referred = HashSet::new();
     for (root, names) in chosen {
         let both = StoreFirst { store: Box::new(work.repo.images()), source };
-        let descriptor = picked(&both, &root.descriptor, work.options.platform.as_ref())?;
-        let mut reader = Reader { source: &both, blobs: &mut blobs, trees: Vec::new() };
+        let descriptor = document::pick(&both, &root.descriptor, work.options.platform.as_ref())?;
+        let mut reader =
+            Reader { source: &both, blobs: &mut blobs, trees: Vec::new(), documents: Vec::new() };
         let artifact = reader.read(work, &descriptor, progress)?;
-        all.push(Taken { names, artifact, trees: reader.trees });
+        let documents = reader.documents;
+        let trees = reader.trees;
+        if work.options.referrers {
+            for (of, referrers) in referrers::all(source, documents)? {
+                if !referred.insert(of.clone()) {
+                    continue;
+                }
+                all.push(take_referrers(work, &mut blobs, source, (&of, referrers), &names, progress)?);
+            }
+        }
+        all.push(Taken { names, artifact, trees });
     }
     Ok(all)
 }
 
-/// The image itself, or the one of an index that is for the wanted platform.
-fn picked(source: &dyn Source, root: &Descriptor, wanted: Option<&Platform>) -> Result<Descriptor> {
-    let mut at = root.clone();
-    for _ in 0..document::INDEX_LEVELS_MAX {
-        let Some(wanted) = wanted else { break };
-        let (_, Document::Index(index)) = document::read(source, &at)? else { break };
-        let offered = || format!("{wanted}; {at_digest} has {}", platforms(&index), at_digest = at.digest);
-        at = index.pick(wanted).ok_or_else(|| Error::not_found("platform", offered()))?.clone();
-    }
-    Ok(at)
-}
-
-fn platforms(index: &Index) -> String {
-    let all: Vec<String> =
-        index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(ToString::to_string).collect();
-    if all.is_empty() { "none".into() } else { all.join(", ") }
+/// Keeps what refers to one manifest, on a branch beside each of the image's.
+fn take_referrers(
+    work: &mut Work,
+    blobs: &mut Blobs,
+    source: &dyn Source,
+    (of, referrers): (&Digest, Vec<Descriptor>),
+    names: &[RefName],
+    progress: &dyn Progress,
+) -> Result<Taken> {
+    let listed = Listed::new(source, referrers);
+    let both = StoreFirst { store: Box::new(work.repo.images()), source: &listed };
+    let mut reader = Reader { source: &both, blobs, trees: Vec::new(), documents: Vec::new() };
+    let artifact = reader.read(work, &listed.descriptor, progress).doing(|| format!("referrers of {of}"))?;
+    let beside =
+        |name: &RefName| Ok(RefName::of(&ImageName::parse(name.name())?.with_tag(&referrers::tag(of))?));
+    let mut names = names.iter().map(beside).collect::<Result<Vec<_>>>()?;
+    names.sort();
+    names.dedup();
+    Ok(Taken { names, artifact, trees: Vec::new() })
 }
 
 struct Reader<'a, 'b> {
     source: &'a StoreFirst<'a>,
     blobs: &'a mut Blobs<'b>,
     trees: Vec<PlatformTree>,
+    /// Every manifest and index that was read.
+    documents: Vec<Digest>,
 }
 
 impl Reader<'_, '_> {
@@ -102,6 +124,7 @@ impl Reader<'_, '_> {
                 }
             };
             kind.get_or_insert(found);
+            self.documents.push(visit.descriptor.digest.clone());
             self.keep(work, visit.descriptor, &mut &*visit.bytes)
         })?;
         for digest in absent {

@@ -28,6 +28,7 @@ use crate::oci::location::Location;
 use crate::oci::name::ImageName;
 use crate::oci::open;
 use crate::oci::open::Content;
+use crate::oci::outside::Outside;
 use crate::oci::platform::Platform;
 use crate::progress::Progress;
 use crate::repo::Repo;
@@ -37,6 +38,7 @@ use crate::store::Transaction;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::SpooledTempFile;
 
 pub struct ImportOptions {
@@ -50,6 +52,9 @@ pub struct ImportOptions {
     /// For directories: stay on one file system, and what to leave out.
     pub scan: crate::fs::scan::ScanOptions,
     pub disk: disk::DiskOptions,
+    pub outside: Arc<dyn Outside>,
+    /// What refers to the image comes along.
+    pub referrers: bool,
 }
 
 /// What became of one ref.
@@ -110,7 +115,7 @@ fn import_once(
     let (location, content) = match disk::taken_for(location).doing(failed)? {
         Some(disk) => (disk, None),
         None => {
-            let opened = open::open(location, &repo.scratch()).doing(failed)?;
+            let opened = open::open(location, &repo.scratch(), &*options.outside).doing(failed)?;
             (opened.location, Some(opened.content))
         }
     };
@@ -122,6 +127,7 @@ fn import_once(
         Some(name) => Ok(RefName::of(name)),
         None => Ok(RefName::of(&naming::file_name(location)?)),
     };
+    let source = exact(location, content.as_ref());
     let taken = match content {
         None => disk::take(&mut work, location, one_name().doing(failed)?, progress),
         Some(Content::Directory(path))
@@ -145,7 +151,7 @@ fn import_once(
     let mut refs = Vec::new();
     for taken in taken {
         for name in &taken.names {
-            refs.push(work.record(name, &taken, location).doing(failed)?);
+            refs.push(work.record(name, &taken, location, &source).doing(failed)?);
         }
     }
     let (layers_read, layers_known) = (work.layers_read, work.layers_known);
@@ -154,6 +160,16 @@ fn import_once(
         false => None,
     };
     Ok(ImportReport { location: location.clone(), refs, committed, layers_read, layers_known })
+}
+
+/// What a commit says of where it came from: a tag of a registry with what it stood for.
+fn exact(location: &Location, content: Option<&Content>) -> Location {
+    match (location, content) {
+        (Location::Docker(name), Some(Content::Images { roots, .. })) if roots.len() == 1 => {
+            Location::Docker(name.with_digest(roots[0].descriptor.digest.clone()))
+        }
+        _ => location.clone(),
+    }
 }
 
 /// Says whether `inner` is `outer` or lies below it.
@@ -180,7 +196,13 @@ pub(crate) struct Work<'a> {
 
 impl Work<'_> {
     /// Adds the commit that says: `name` is now this.
-    fn record(&mut self, name: &RefName, taken: &Taken, location: &Location) -> Result<Imported> {
+    fn record(
+        &mut self,
+        name: &RefName,
+        taken: &Taken,
+        location: &Location,
+        source: &Location,
+    ) -> Result<Imported> {
         let (options, repo) = (self.options, self.repo);
         let head = repo.reference(name)?;
         if head.as_ref().is_some_and(|head| head.kind == RefKind::Tag) {
@@ -207,7 +229,7 @@ impl Work<'_> {
             time: options.signature.time,
             tz_offset: options.signature.tz_offset,
             message: options.message.clone().unwrap_or_else(|| format!("import {location}")),
-            source: location.to_string(),
+            source: source.to_string(),
             labels: options.labels.clone(),
         };
         let trees: Vec<TreeId> = commit.trees.iter().map(|tree| tree.tree).collect();

@@ -50,8 +50,19 @@ fn under_one_name(root: &Root, typed: &ImageName, location: &Location) -> Result
     Ok(names)
 }
 
+/// A registry's name is the store's. What was asked for by digest alone is no version of `latest`.
+fn registry_name(name: &ImageName) -> Result<ImageName> {
+    match (name.tag(), name.digest()) {
+        (None, Some(digest)) => name.with_tag(&format!("{}-{}", digest.algorithm(), digest.short())),
+        _ => Ok(name.clone()),
+    }
+}
+
 /// The names that the source carries: `web:v1`, or only a tag `v1`, which the file's name completes.
 fn own_names(root: &Root, location: &Location) -> Result<Vec<RefName>> {
+    if let Location::Docker(name) = location {
+        return registry_name(name).map(|name| vec![RefName::of(&name)]);
+    }
     let whole = root.image_names();
     if !whole.is_empty() {
         return Ok(whole.iter().map(RefName::of).collect());
@@ -120,5 +131,6 @@ fn path_of(location: &Location) -> Option<&Path> {
             Place::Path(path) => Some(path),
             Place::Standard => None,
         },
+        Location::Docker(_) | Location::DockerDaemon(_) => None,
     }
 }

@@ -11,6 +11,7 @@ use crate::oci::json;
 use crate::oci::manifest::Manifest;
 use crate::oci::media_type::Kind;
 use crate::oci::media_type::MediaType;
+use crate::oci::platform::Platform;
 use crate::oci::source::Source;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -109,6 +110,24 @@ pub fn read(source: &dyn Source, descriptor: &Descriptor) -> Result<(Vec<u8>, Do
     let bytes = read_blob(source, descriptor, &thing, json::MANIFEST_BYTES_MAX)?;
     let document = parse(&thing, &bytes, Some(&descriptor.media_type))?;
     Ok((bytes, document))
+}
+
+/// The image itself, or the one of an index that is for the wanted platform.
+pub fn pick(source: &dyn Source, root: &Descriptor, wanted: Option<&Platform>) -> Result<Descriptor> {
+    let mut at = root.clone();
+    for _ in 0..INDEX_LEVELS_MAX {
+        let Some(wanted) = wanted else { break };
+        let (_, Document::Index(index)) = read(source, &at)? else { break };
+        let offered = || format!("{wanted}; {at_digest} has {}", platforms(&index), at_digest = at.digest);
+        at = index.pick(wanted).ok_or_else(|| Error::not_found("platform", offered()))?.clone();
+    }
+    Ok(at)
+}
+
+fn platforms(index: &Index) -> String {
+    let all: Vec<String> =
+        index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(ToString::to_string).collect();
+    if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
 /// One manifest or index on the walk.

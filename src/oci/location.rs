@@ -12,6 +12,7 @@ use crate::fs::members::Member;
 use crate::oci::dir;
 use crate::oci::docker_archive;
 use crate::oci::layout;
+use crate::oci::name::ImageName;
 use crate::oci::source::Select;
 use crate::path::shown;
 use std::fmt;
@@ -46,20 +47,16 @@ pub enum Location {
     /// `disk:PATH`, or the format in the place of `disk`: a VM's disk. `format` is one of [`DISKS`],
     /// `None` where the file says what it is.
     Disk { format: Option<&'static str>, path: PathBuf },
+    /// `docker://NAME[:TAG|@DIGEST]`: in a registry.
+    Docker(ImageName),
+    /// `docker-daemon:NAME[:TAG]` or `docker-daemon:ALGORITHM:HEX`: in the engine of Docker or podman.
+    DockerDaemon(String),
     /// A path or `-` alone; [`crate::oci::open::open`] makes it one of the others.
     Bare(Place),
 }
 
 /// Transports of containers-transports(5) and our own plans, with what to say of them today.
-const NOT_YET: [(&str, &str); 6] = [
-    (
-        "docker",
-        "registries are not supported yet; `skopeo copy docker://… oci:…` fetches an image into a layout",
-    ),
-    (
-        "docker-daemon",
-        "the Docker engine is not supported yet; `docker save` writes what `docker-archive:` reads",
-    ),
+const NOT_YET: [(&str, &str); 4] = [
     (
         "containers-storage",
         "podman's storage is not supported; `podman save` writes what `docker-archive:` reads",
@@ -70,7 +67,7 @@ const NOT_YET: [(&str, &str); 6] = [
 ];
 
 /// What may stand in front of a path, for hints.
-pub const TRANSPORTS: &str = "oci:, oci-archive:, docker-archive:, dir:, tar:, disk: and the formats of disks, raw: qcow2: vmdk: vdi: vhd: vhdx:";
+pub const TRANSPORTS: &str = "docker://, docker-daemon:, oci:, oci-archive:, docker-archive:, dir:, tar:, disk: and the formats of disks, raw: qcow2: vmdk: vdi: vhd: vhdx:";
 
 /// The formats of disks that may stand in front of a path.
 pub const DISKS: [&str; 7] = ["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "ova"];
@@ -94,6 +91,8 @@ impl Location {
             path => Ok(path),
         };
         Ok(match transport {
+            "docker" => Location::Docker(registry_name(rest, &refuse)?),
+            "docker-daemon" => Location::DockerDaemon(whole_path()?.to_owned()),
             "oci" => {
                 let (path, select) = path_and_select(rest, &refuse)?;
                 Location::Oci { path: path.into(), select }
@@ -143,10 +142,16 @@ impl Location {
         }
     }
 
+    /// Says whether it is beyond this machine's files, so that [`crate::oci::outside::Outside`] opens it.
+    pub fn is_outside(&self) -> bool {
+        matches!(self, Location::Docker(_) | Location::DockerDaemon(_))
+    }
+
     /// The name behind the path, for a sink: what the image will be called there.
     pub fn reference(&self) -> Option<&str> {
-        match self.select() {
-            Select::Name(name) => Some(name),
+        match (self, self.select()) {
+            (Location::DockerDaemon(name), _) => Some(name),
+            (_, Select::Name(name)) => Some(name),
             _ => None,
         }
     }
@@ -155,6 +160,14 @@ impl Location {
 /// The word in front of the first colon, where no slash says that this is a path: `./a:b` is one.
 pub fn unknown_transport(bare: &str) -> Option<&str> {
     bare.split_once(':').map(|(word, _)| word).filter(|word| !word.contains('/'))
+}
+
+/// containers-transports(5), "docker://": not tag and digest together.
+fn registry_name(rest: &str, refuse: &dyn Fn(&str) -> Error) -> Result<ImageName> {
+    let name = rest.strip_prefix("//").ok_or_else(|| refuse("has no `//` behind `docker:`"))?;
+    let name = ImageName::parse(name)?;
+    name.check_for_registry()?;
+    Ok(name)
 }
 
 fn place(path: &str) -> Place {
@@ -224,6 +237,9 @@ impl fmt::Display for Location {
             Location::Tar(place) => write!(f, "tar:{place}")?,
             Location::Directory(path) => write!(f, "directory {}", path_of(path))?,
             Location::Disk { format, path } => write!(f, "{}:{}", format.unwrap_or("disk"), path_of(path))?,
+            // Spelled out, so that nobody takes one registry for another.
+            Location::Docker(name) => write!(f, "docker://{}", name.full())?,
+            Location::DockerDaemon(name) => write!(f, "docker-daemon:{}", shown(name.as_bytes()))?,
             Location::Bare(place) => write!(f, "{place}")?,
         }
         match self.select() {
@@ -287,7 +303,7 @@ mod tests {
         let found = match Location::parse(text) {
             Ok(location) => {
                 // What is shown can be read again.
-                assert_eq!(Location::parse(&location.to_string()).unwrap(), location);
+                assert_eq!(Location::parse(&location.to_string()).unwrap().to_string(), location.to_string());
                 format!("{location:?}")
             }
             Err(err) => err.to_string(),
@@ -309,8 +325,11 @@ mod tests {
         check("tar:a.tar.gz", r#"Tar(Path("a.tar.gz"))"#);
         check("-", "Bare(Standard)");
         check("./a:b", r#"Bare(Path("./a:b"))"#);
-        check("docker://busybox", "registries are not supported yet");
-        check("docker-daemon:debian:12", "`docker save`");
+        check("docker://busybox", r#"Docker(ImageName { name: "busybox", tag: None"#);
+        check("docker://localhost:5000/a/b:1", r#"name: "localhost:5000/a/b", tag: Some("1")"#);
+        check("docker:busybox", "no `//`");
+        check("docker://Web", "lower-case");
+        check("docker-daemon:debian:12", r#"DockerDaemon("debian:12")"#);
         check("qcow2:a:b", r#"Disk { format: Some("qcow2"), path: "a:b" }"#);
         check("raw:-", "in no order");
         check("disk:a", r#"Disk { format: None, path: "a" }"#);

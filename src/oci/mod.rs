@@ -6,8 +6,7 @@
 
 pub mod archive;
 pub mod config;
-#[cfg(test)]
-mod copying;
+pub mod copy;
 pub mod descriptor;
 pub mod digest;
 pub mod dir;
@@ -23,7 +22,9 @@ pub mod media_type;
 pub mod members;
 pub mod name;
 pub mod open;
+pub mod outside;
 pub mod platform;
+pub mod referrers;
 pub mod sink;
 pub mod source;
 pub mod stream;

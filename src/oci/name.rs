@@ -76,6 +76,11 @@ impl ImageName {
         Ok(ImageName { name: self.name.clone(), tag: Some(tag.to_owned()), digest: None })
     }
 
+    /// The same name and tag, held to what they stood for.
+    pub fn with_digest(&self, digest: Digest) -> ImageName {
+        ImageName { digest: Some(digest), ..self.clone() }
+    }
+
     /// `NAME:TAG` with the tag always there, as `docker images` and a manifest.json's RepoTags show it.
     pub fn tagged(&self) -> String {
         format!("{}:{}", self.name, self.tag_or_default())

@@ -15,6 +15,9 @@ use crate::oci::layout::LayoutSink;
 use crate::oci::location;
 use crate::oci::location::Location;
 use crate::oci::location::Place;
+use crate::oci::name::ImageName;
+use crate::oci::outside::Nowhere;
+use crate::oci::outside::Outside;
 use crate::oci::sink::Sink;
 use crate::oci::source::Root;
 use crate::oci::source::Select;
@@ -23,6 +26,7 @@ use crate::oci::stream;
 use crate::oci::stream::Compression;
 use crate::oci::tar_output::Target;
 use std::io::Read;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -43,7 +47,7 @@ pub enum Content {
 
 /// Opens what is there. Streams and compressed archives are spooled into `scratch`, because their
 /// members are read out of order; a plain archive is read where it is.
-pub fn open(location: &Location, scratch: &Path) -> Result<Opened> {
+pub fn open(location: &Location, scratch: &Path, outside: &dyn Outside) -> Result<Opened> {
     let images = |location: &Location, source: Box<dyn Source>| {
         let roots = location.select().from(source.roots()?)?;
         Ok(Opened { location: location.clone(), content: Content::Images { source, roots } })
@@ -65,6 +69,9 @@ pub fn open(location: &Location, scratch: &Path) -> Result<Opened> {
             false => Err(Error::invalid(location.to_string(), "is not a folder")),
         },
         Location::Disk { .. } => Err(Error::Usage(format!("{location} is a disk, not an image"))),
+        Location::Docker(_) | Location::DockerDaemon(_) => {
+            images(location, outside.source(location, scratch)?)
+        }
         Location::Bare(place) => open_bare(place, scratch),
     }
 }
@@ -74,7 +81,7 @@ fn open_bare(place: &Place, scratch: &Path) -> Result<Opened> {
         match fs::look(path)? {
             None => return Err(absent(place)),
             Some(there) if there.is_dir() => {
-                return open(&location::recognise_folder(path)?, scratch);
+                return open(&location::recognise_folder(path)?, scratch, &Nowhere);
             }
             Some(_) => {}
         }
@@ -141,16 +148,22 @@ fn stream_of(place: &Place) -> Result<Box<dyn Read + Send>> {
     }
 }
 
-/// Opens a place to write images to. `replace` allows to put a new archive or `dir:` over an old
-/// one; a layout is always added to. `standard_output` is for `-`.
-pub fn create(
-    location: &Location,
-    replace: bool,
-    standard_output: impl FnOnce() -> Box<dyn std::io::Write + Send>,
-) -> Result<Box<dyn Sink>> {
+/// How a place to write to is opened.
+pub struct CreateOptions<'a> {
+    /// Put a new archive or `dir:` over an old one; a layout is always added to.
+    pub replace: bool,
+    /// What `-` stands for as the path of an archive.
+    pub standard_output: fn() -> Box<dyn Write + Send>,
+    pub outside: &'a dyn Outside,
+    /// Where the images come from, if from a registry.
+    pub near: Option<&'a ImageName>,
+}
+
+/// Opens a place to write images to.
+pub fn create(location: &Location, options: &CreateOptions) -> Result<Box<dyn Sink>> {
     let target = |place: &Place| match place {
-        Place::Path(path) => Target::File { path: path.clone(), replace },
-        Place::Standard => Target::Stream(standard_output()),
+        Place::Path(path) => Target::File { path: path.clone(), replace: options.replace },
+        Place::Standard => Target::Stream((options.standard_output)()),
     };
     if let Select::Index(_) = location.select() {
         return Err(Error::Usage(format!(
@@ -161,10 +174,11 @@ pub fn create(
         Location::Oci { path, .. } => Box::new(LayoutSink::create(path)?),
         Location::OciArchive { place, .. } => Box::new(OciArchiveSink::create(target(place))?),
         Location::DockerArchive { place, .. } => Box::new(DockerArchiveSink::create(target(place))?),
-        Location::Dir(path) => Box::new(DirSink::create(path, replace)?),
+        Location::Dir(path) => Box::new(DirSink::create(path, options.replace)?),
+        Location::Docker(_) | Location::DockerDaemon(_) => options.outside.sink(location, options.near)?,
         Location::Tar(_) | Location::Directory(_) | Location::Disk { .. } | Location::Bare(_) => {
             return Err(Error::Usage(format!("cannot write images to {location}"))
-                .with_hint("name a transport: oci:, oci-archive:, docker-archive: or dir:"));
+                .with_hint("name a transport: docker://, oci:, oci-archive:, docker-archive: or dir:"));
         }
     })
 }

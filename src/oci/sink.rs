@@ -32,6 +32,21 @@ pub trait Sink {
     /// Takes one blob or manifest, holding it to its digest and size. Putting it again is no error.
     fn put(&mut self, descriptor: &Descriptor, from: &mut dyn Read) -> Result<()>;
 
+    /// The same place for several blobs at once, where it can take them.
+    fn shared(&self) -> Option<&dyn SharedSink> {
+        None
+    }
+
     /// Names what was put. Everything under `roots` must be there by now.
     fn finish(self: Box<Self>, roots: &[Root]) -> Result<()>;
 }
+
+/// A place that takes several blobs at once: one with a latency to hide.
+pub trait SharedSink: Sync {
+    /// Takes one blob unless it is there, and says whether it had to be sent. `open` may be called
+    /// again when a transfer has to begin anew.
+    fn offer(&self, descriptor: &Descriptor, open: &Open) -> Result<bool>;
+}
+
+/// Opens a blob to be read from its beginning.
+pub type Open<'a> = dyn Fn() -> Result<Box<dyn Read + Send + 'a>> + 'a;

@@ -56,6 +56,16 @@ pub trait Source: Send + Sync {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>>;
 
     fn has(&self, descriptor: &Descriptor) -> bool;
+
+    /// A layer's uncompressed tar by its diff id, where the place can give it without being told more.
+    fn plain(&self, _diff_id: &Digest) -> Result<Option<Descriptor>> {
+        Ok(None)
+    }
+
+    /// What refers to a manifest or index, as far as the place knows.
+    fn referrers(&self, _of: &Digest) -> Result<Vec<Descriptor>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Which of several images in one place is meant: the `:ref` or `:@index` behind a path.

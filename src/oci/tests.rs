@@ -3,18 +3,27 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::fs;
-use crate::oci::copying;
+use crate::oci::copy;
+use crate::oci::copy::Copied;
+use crate::oci::copy::CopyOptions;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
+use crate::oci::digest::Verifier;
 use crate::oci::docker_archive::DockerArchiveSink;
+use crate::oci::document;
+use crate::oci::document::Document;
+use crate::oci::document::Missing;
 use crate::oci::layout::LayoutSink;
 use crate::oci::location::Location;
 use crate::oci::open;
 use crate::oci::open::Content;
+use crate::oci::open::CreateOptions;
+use crate::oci::outside::Nowhere;
 use crate::oci::sink::Sink;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
 use crate::oci::tar_output::Target;
+use crate::progress::Silent;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -36,6 +45,39 @@ fn story(err: &Error) -> String {
     text
 }
 
+fn creating(replace: bool) -> CreateOptions<'static> {
+    CreateOptions { replace, standard_output: || Box::new(std::io::sink()), outside: &Nowhere, near: None }
+}
+
+fn copied(source: &dyn Source, roots: &[Root], sink: Box<dyn Sink>) -> Result<Copied> {
+    let scratch = fs::temp_dir()?;
+    copy::copy(
+        source,
+        roots,
+        sink,
+        &CopyOptions { scratch: scratch.path(), jobs: 2, referrers: false },
+        &Silent,
+    )
+}
+
+/// Every digest under the roots, in order of the walk, all blobs read and verified.
+fn digests(source: &dyn Source, roots: &[Root]) -> Result<Vec<Digest>> {
+    let mut found = Vec::new();
+    for root in roots {
+        document::walk(source, &root.descriptor, &mut Missing::Fails, &mut |visit| {
+            found.push(visit.descriptor.digest.clone());
+            if let Document::Manifest(manifest) = visit.document {
+                for blob in manifest.blobs() {
+                    Verifier::new("blob", &blob.digest, blob.size, source.open(blob)?).finish()?;
+                    found.push(blob.digest.clone());
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
 struct Images {
     took_for: String,
     source: Box<dyn Source>,
@@ -45,7 +87,7 @@ struct Images {
 impl Images {
     fn open(location: &str) -> Result<Images> {
         let scratch = fs::temp_dir()?;
-        let opened = open::open(&Location::parse(location)?, scratch.path())?;
+        let opened = open::open(&Location::parse(location)?, scratch.path(), &Nowhere)?;
         match opened.content {
             Content::Images { source, roots } => {
                 Ok(Images { took_for: opened.location.to_string(), source, roots })
@@ -59,7 +101,7 @@ impl Images {
     }
 
     fn digests(&self) -> Result<Vec<Digest>> {
-        copying::digests(&*self.source, &self.roots)
+        digests(&*self.source, &self.roots)
     }
 
     fn names(&self) -> Vec<Vec<&str>> {
@@ -68,8 +110,8 @@ impl Images {
 
     fn copy(&self, to: &str) -> Result<Images> {
         let location = Location::parse(to)?;
-        let sink = open::create(&location, false, || Box::new(std::io::sink()))?;
-        copying::copy(&*self.source, &self.roots, sink)?;
+        let sink = open::create(&location, &creating(false))?;
+        copied(&*self.source, &self.roots, sink)?;
         Images::open(to)
     }
 }
@@ -364,7 +406,7 @@ fn what_is_no_image_is_said_so() {
     assert!(reads_all("dir:/nonexistent").is_err());
     assert!(reads_all(&format!("oci-archive:{}", folder.path().display())).is_err());
     let plain = Location::parse(folder.path().to_str().unwrap()).unwrap();
-    assert!(matches!(open::open(&plain, folder.path()).unwrap().content, Content::Directory(_)));
+    assert!(matches!(open::open(&plain, folder.path(), &Nowhere).unwrap().content, Content::Directory(_)));
 }
 
 #[test]
@@ -378,7 +420,7 @@ fn a_name_in_a_layout_moves_and_the_rest_stays() {
             names.iter().map(|name| name.to_string()).collect(),
         )];
         let sink = Box::new(LayoutSink::create(Path::new(&path)).unwrap());
-        copying::copy(&*images.source, &roots, sink).unwrap();
+        copied(&*images.source, &roots, sink).unwrap();
     };
     let index = Path::new(&path).join("index.json");
     let text = String::from_utf8(fs::read_small(&index, 4096).unwrap()).unwrap();
@@ -406,7 +448,7 @@ fn two_exports_to_one_layout_at_once_keep_both_names() {
     let put = |name: &str| {
         let roots = [Root::new(images.roots[0].descriptor.clone(), vec![name.to_owned()])];
         let sink = Box::new(LayoutSink::create(Path::new(&path)).unwrap());
-        copying::copy(&*images.source, &roots, sink).unwrap();
+        copied(&*images.source, &roots, sink).unwrap();
     };
     put("first");
     // Another one is between its reading and its writing of index.json.
@@ -439,7 +481,7 @@ fn a_sink_takes_no_wrong_bytes_and_leaves_no_trace_of_them() {
         let (transport, name) = to.split_once(':').unwrap();
         for bytes in [&b"wrong"[..], b"righ", b"right and more"] {
             let location = Location::parse(&format!("{transport}:{}", at(name))).unwrap();
-            let mut sink = open::create(&location, true, || unreachable!()).unwrap();
+            let mut sink = open::create(&location, &creating(true)).unwrap();
             let err = sink.put(&wrong, &mut &bytes[..]).unwrap_err();
             assert!(matches!(err.root(), Error::Mismatch { .. }), "{err}");
             assert!(!sink.has(&wrong).unwrap());
@@ -486,7 +528,7 @@ fn an_old_dir_image_stays_until_the_new_one_is_whole() {
     let at = folder.path().join("there");
     let to = format!("dir:{}", at.display());
     let location = Location::parse(&to).unwrap();
-    let replace = || open::create(&location, true, || unreachable!()).unwrap();
+    let replace = || open::create(&location, &creating(true)).unwrap();
     let old = Images::fixture("notes-buildah.oci.tar");
     let new = Images::fixture("notes-zstd.oci");
     old.copy(&to).unwrap();
@@ -507,12 +549,12 @@ fn an_old_dir_image_stays_until_the_new_one_is_whole() {
     // Whole: the new image and nothing else of ours, whatever the person keeps beside it.
     fs::write_atomic(&at.join("signature-1"), b"of the old image").unwrap();
     fs::write_atomic(&at.join("mine"), b"mine").unwrap();
-    copying::copy(&*new.source, &new.roots, replace()).unwrap();
+    copied(&*new.source, &new.roots, replace()).unwrap();
     assert_eq!(reads_all(&to).unwrap(), new.digests().unwrap());
     let others = ["version", "mine"].len();
     assert_eq!(fs::list(&at).unwrap().len(), new.digests().unwrap().len() + others);
     // The same once more: what is right is kept.
-    copying::copy(&*new.source, &new.roots, replace()).unwrap();
+    copied(&*new.source, &new.roots, replace()).unwrap();
     assert_eq!(reads_all(&to).unwrap(), new.digests().unwrap());
 }
 
@@ -551,8 +593,8 @@ fn nothing_of_the_persons_is_written_over() {
         images.copy(&to).unwrap();
         assert!(matches!(images.copy(&to).err().unwrap().root(), Error::Exists { .. }));
         let other = Images::fixture("notes-zstd.oci");
-        let sink = open::create(&Location::parse(&to).unwrap(), true, || unreachable!()).unwrap();
-        copying::copy(&*other.source, &other.roots, sink).unwrap();
+        let sink = open::create(&Location::parse(&to).unwrap(), &creating(true)).unwrap();
+        copied(&*other.source, &other.roots, sink).unwrap();
         assert_eq!(reads_all(&to).unwrap(), other.digests().unwrap());
     }
     assert_eq!(fs::list(&at("old")).unwrap().len(), 2 + 3);

@@ -2,16 +2,21 @@
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::history::History;
 use crate::id::DiffId;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
+use crate::oci::document;
+use crate::oci::document::Document;
 use crate::oci::media_type::MediaType;
+use crate::oci::referrers;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
 use crate::repo::recipes;
 use crate::store::BlobRow;
 use crate::store::BlobSource;
 use crate::store::Store;
+use std::collections::BTreeSet;
 use std::io;
 use std::io::BufWriter;
 use std::io::Read;
@@ -58,6 +63,29 @@ impl Source for Images {
 
     fn has(&self, descriptor: &Descriptor) -> bool {
         matches!(self.row(&descriptor.digest), Ok(Some(_)))
+    }
+
+    fn plain(&self, diff_id: &Digest) -> Result<Option<Descriptor>> {
+        Ok(self.size(diff_id)?.map(|size| Descriptor::new(MediaType::default(), diff_id.clone(), size)))
+    }
+
+    /// Those on a branch named for them, under whichever name: what they refer to says what they are.
+    fn referrers(&self, of: &Digest) -> Result<Vec<Descriptor>> {
+        let tag = referrers::tag(of);
+        let mut found = Vec::new();
+        let snapshot = self.store.snapshot()?;
+        let mut digests = BTreeSet::new();
+        for branch in History::refs(&snapshot)?.into_iter().filter(|branch| branch.name.reference() == tag) {
+            digests.insert(Digest::parse(&History::commit(&snapshot, &branch.commit)?.artifact.digest)?);
+        }
+        drop(snapshot);
+        for digest in digests {
+            let Some(size) = self.size(&digest)? else { continue };
+            if let (_, Document::Index(index)) = document::read(self, &self.descriptor(&digest, size))? {
+                found.extend(index.manifests);
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -213,6 +213,8 @@ fn from_a_store(put: &dyn Fn(&str, &str, &[u8])) {
         signature: Signature::now(Some("somebody".into())).unwrap(),
         scan: Default::default(),
         disk: Default::default(),
+        outside: std::sync::Arc::new(imgit::oci::outside::Nowhere),
+        referrers: false,
     };
     imgit::import::import(&repo, &source, &options, &Silent).unwrap();
     let snapshot = repo.snapshot().unwrap();

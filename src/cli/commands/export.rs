@@ -5,8 +5,10 @@ use crate::error::Result;
 use crate::export;
 use crate::export::ExportOptions;
 use crate::oci::location::Location;
+use crate::oci::outside::Nowhere;
 use crate::oci::platform::Platform;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Take an image out of the store
 ///
@@ -45,6 +47,9 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         replace: args.force,
         name: version.name.clone(),
         standard_output: || Box::new(std::io::stdout()),
+        outside: Arc::new(Nowhere),
+        jobs: 3,
+        referrers: false,
     };
     let sink = Location::parse(&args.sink).map_err(Error::typed)?;
     let to_stdout = sink.is_standard();

@@ -12,11 +12,13 @@ use crate::import::disk::DiskOptions;
 use crate::import::disk::Reader;
 use crate::oci::location::Location;
 use crate::oci::name::ImageName;
+use crate::oci::outside::Nowhere;
 use crate::oci::platform::Platform;
 use crate::repo::Signature;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Bring images into the store
 ///
@@ -142,6 +144,8 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             keep_going: args.keep_going,
         },
         disk: args.disk.options()?,
+        outside: Arc::new(Nowhere),
+        referrers: false,
     };
     let repo = session.repo_or_new()?;
     let report = crate::import::import(&repo, &location, &options, session.progress())?;
