@@ -89,19 +89,24 @@ pub fn create(
         crate::progress::check(progress)?;
         source.will_open(&batch.iter().map(|(id, ..)| *id).collect::<Vec<_>>())?;
         for (id, class, place) in batch {
-            let kind = if *class == Class::Blobs { ObjectKind::Kept } else { ObjectKind::Content };
+            let is_kept = *class == Class::Blobs && plan.is_blob(id);
+            let kind = if is_kept { ObjectKind::Kept } else { ObjectKind::Content };
             let mut from = source.open(id, 0, place.len)?;
             writer.object(kind, id.0, place.len, &mut Told { from: &mut *from, progress })?;
         }
     }
     for (id, len) in recipes.iter().zip(recipe_lens) {
         crate::progress::check(progress)?;
-        writer.object(ObjectKind::Recipe, id.0, len, &mut Told { from: &mut *repo.open_recipe(id)?, progress })?;
+        writer.object(
+            ObjectKind::Recipe,
+            id.0,
+            len,
+            &mut Told { from: &mut *repo.open_recipe(id)?, progress },
+        )?;
     }
     let snapshot = repo.snapshot()?;
-    let records = trees.iter().map(|id| {
-        snapshot.tree(id)?.ok_or_else(|| Error::not_found("tree", id.to_string()))
-    });
+    let records =
+        trees.iter().map(|id| snapshot.tree(id)?.ok_or_else(|| Error::not_found("tree", id.to_string())));
     let records = records.collect::<Result<Vec<_>>>()?;
     drop(snapshot);
     let roots = records.iter().map(|tree| tree.root.full);

@@ -117,6 +117,13 @@ impl fmt::Display for Base {
     }
 }
 
+impl fmt::Display for Prerequisite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.base.noun(), self.base)?;
+        if self.note.is_empty() { Ok(()) } else { write!(f, " ({})", shown(self.note.as_bytes())) }
+    }
+}
+
 impl ObjectKind {
     const ALL: [ObjectKind; 6] = [
         ObjectKind::Commit,
@@ -268,9 +275,8 @@ impl Table {
                 let code = reader.byte()?;
                 let kind = ObjectKind::ALL.into_iter().find(|kind| kind.code() == code);
                 let kind = kind.ok_or_else(|| reader.invalid(format!("has objects of kind {code}")))?;
-                let rows = take_list(reader, 33, |reader| {
-                    Ok(Row { id: reader.array()?, len: reader.varint()? })
-                })?;
+                let rows =
+                    take_list(reader, 33, |reader| Ok(Row { id: reader.array()?, len: reader.varint()? }))?;
                 Table::Objects(kind, rows)
             }
             5 => Table::Blobs(take_list(reader, 36, |reader| {
@@ -380,11 +386,12 @@ mod tests {
         let diff_id = DiffId::of(b"tar");
         vec![
             Table::Head(Totals { commits: 1, objects: 300, bytes: u64::MAX }),
-            Table::Prerequisites(
-                bases.map(|base| Prerequisite { base, note: note.to_owned() }).to_vec(),
-            ),
+            Table::Prerequisites(bases.map(|base| Prerequisite { base, note: note.to_owned() }).to_vec()),
             Table::Refs(refs.to_vec()),
-            Table::Objects(ObjectKind::Kept, vec![Row { id: commit.0, len: 0 }, Row { id: [7; 32], len: 1 << 33 }]),
+            Table::Objects(
+                ObjectKind::Kept,
+                vec![Row { id: commit.0, len: 0 }, Row { id: [7; 32], len: 1 << 33 }],
+            ),
             Table::Blobs(vec![
                 (digest.clone(), row(BlobSource::Content(ContentId::of(b"gz")), Some(diff_id))),
                 (Digest::from(diff_id), row(BlobSource::Recipe(diff_id), None)),

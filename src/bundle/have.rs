@@ -125,7 +125,8 @@ impl Have {
     /// Reads what [`Have::to_text`] wrote; `name` is what errors call it.
     pub fn parse(name: &str, text: &str) -> Result<Have> {
         let invalid = |problem: &str| Error::invalid(name, problem);
-        let rest = text.strip_prefix("imgit have ").ok_or_else(|| invalid("is not a list that imgit wrote"))?;
+        let rest =
+            text.strip_prefix("imgit have ").ok_or_else(|| invalid("is not a list that imgit wrote"))?;
         let lines = rest.strip_prefix("1\n").ok_or_else(|| invalid("is a list of a newer imgit"))?;
         let mut have = Have::default();
         let mut version = String::new();
@@ -133,7 +134,8 @@ impl Have {
         loop {
             let line = lines.next().ok_or_else(|| invalid("ends early"))?;
             let number = have.bases.len() + have.refs.len();
-            let odd = || Error::invalid(format!("{name}, line {}", number + 2), "is not one that imgit wrote");
+            let odd =
+                || Error::invalid(format!("{name}, line {}", number + 2), "is not one that imgit wrote");
             let (word, rest) = line.split_once(' ').ok_or_else(odd)?;
             match word {
                 "version" => {

@@ -10,12 +10,17 @@
 //! nothing that was not named in it. What its commits say of who, when and why is their author's
 //! word, as it is in git; so are the trees of a disk and the numbers in a tree's record.
 
+pub mod apply;
 pub mod create;
 pub mod format;
 pub mod have;
 mod names;
 mod plan;
+mod prove;
 pub mod reader;
+mod shapes;
+mod take;
+pub mod verify;
 pub mod writer;
 
 pub use names::select;

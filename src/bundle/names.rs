@@ -20,7 +20,8 @@ pub fn select(repo: &Repo, named: &[String]) -> Result<Vec<Ref>> {
             continue;
         }
         let pattern = GlobBuilder::new(name).build();
-        let pattern = pattern.map_err(|err| Error::Usage(format!("pattern `{name}`: {err}")))?.compile_matcher();
+        let pattern =
+            pattern.map_err(|err| Error::Usage(format!("pattern `{name}`: {err}")))?.compile_matcher();
         let before = found.len();
         found.extend(all.iter().filter(|one| pattern.is_match(one.name.to_string())).cloned());
         if found.len() == before {

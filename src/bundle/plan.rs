@@ -85,6 +85,11 @@ impl Plan {
         less(&self.wanted.contents, &self.left_out.contents)
     }
 
+    /// Says whether a content is a blob and nothing else.
+    pub fn is_blob(&self, id: &ContentId) -> bool {
+        self.wanted.kept.contains(id)
+    }
+
     pub fn recipes(&self) -> Vec<DiffId> {
         less(&self.wanted.recipes, &self.left_out.recipes)
     }
@@ -131,8 +136,8 @@ fn in_order(repo: &Repo, wanted: &Reached, have: &Have, since: &[CommitId]) -> R
     drop(snapshot);
     known.sort_unstable();
     let is_known = |id: &CommitId| known.binary_search(id).is_ok();
-    let (own, foreign): (Vec<_>, Vec<_>) = (log.into_iter().filter(|(id, _)| is_known(id)))
-        .partition(|(id, _)| wanted.commits.contains(id));
+    let (own, foreign): (Vec<_>, Vec<_>) =
+        (log.into_iter().filter(|(id, _)| is_known(id))).partition(|(id, _)| wanted.commits.contains(id));
     let noted = |(id, commit): (CommitId, Commit)| {
         let subject = commit.subject();
         let note = match called.get(&id).filter(|name| !name.is_empty()) {

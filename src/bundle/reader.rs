@@ -21,13 +21,16 @@ use crate::store::pack::frame;
 use crate::store::pack::frame::FRAME_HEADER_BYTES;
 use crate::store::pack::frame::FrameHeader;
 use std::io;
+use std::io::BufReader;
 use std::io::Read;
 
 /// What may stand before the objects, decoded: hundreds of thousands of refs.
 const HEAD_BYTES_MAX: u64 = 64 << 20;
 
+const BUFFER_BYTES: usize = 128 << 10;
+
 pub struct Reader<'a> {
-    from: Box<dyn Read + Send + 'a>,
+    from: BufReader<Box<dyn Read + Send + 'a>>,
     name: String,
     head: Head,
     /// A table that was read to see that the head is over.
@@ -38,7 +41,8 @@ pub struct Reader<'a> {
     at: usize,
     /// Bytes of the section that are in no frame yet.
     owed: u64,
-    objects: u64,
+    /// What was listed so far.
+    listed: Totals,
     ended: bool,
 }
 
@@ -55,7 +59,7 @@ impl<'a> Reader<'a> {
     /// Reads everything up to the objects. `name` is what errors call the bundle.
     pub fn open(name: &str, from: Box<dyn Read + Send + 'a>) -> Result<Reader<'a>> {
         let mut reader = Reader {
-            from,
+            from: BufReader::with_capacity(BUFFER_BYTES, from),
             name: name.to_owned(),
             head: Head::default(),
             ahead: None,
@@ -63,7 +67,7 @@ impl<'a> Reader<'a> {
             data: Vec::new(),
             at: 0,
             owed: 0,
-            objects: 0,
+            listed: Totals::default(),
             ended: false,
         };
         let mut header = [0; HEADER_BYTES];
@@ -100,10 +104,6 @@ impl<'a> Reader<'a> {
         &self.head
     }
 
-    pub fn totals(&self) -> Totals {
-        self.head.totals
-    }
-
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -121,9 +121,15 @@ impl<'a> Reader<'a> {
             self.at = 0;
             match table {
                 Table::Objects(kind, rows) => {
-                    self.objects += rows.len() as u64;
                     let owed = rows.iter().try_fold(0u64, |sum, row| sum.checked_add(row.len));
                     self.owed = owed.ok_or_else(|| self.invalid("lists more bytes than there can be"))?;
+                    let count = rows.len() as u64;
+                    self.listed.objects += count;
+                    match kind {
+                        ObjectKind::Commit => self.listed.commits += count,
+                        ObjectKind::Node | ObjectKind::Tree => {}
+                        _ => self.listed.bytes = self.listed.bytes.saturating_add(self.owed),
+                    }
                     return Ok(Some(Section::Objects(kind, rows)));
                 }
                 Table::Blobs(all) => return Ok(Some(Section::Blobs(all))),
@@ -131,9 +137,10 @@ impl<'a> Reader<'a> {
                 Table::Optional => {}
                 Table::End(objects) => {
                     self.ended = true;
-                    if objects != self.objects || self.objects != self.head.totals.objects {
-                        let found = format!("{} objects", self.objects);
-                        return Err(self.mismatch(format!("{} objects", self.head.totals.objects), found));
+                    if (self.listed, objects) != (self.head.totals, self.head.totals.objects) {
+                        let shown =
+                            |totals: &Totals| format!("{} objects, {} bytes", totals.objects, totals.bytes);
+                        return Err(self.mismatch(shown(&self.head.totals), shown(&self.listed)));
                     }
                     if self.fill(&mut [0])? > 0 {
                         return Err(self.invalid("goes on after its end"));

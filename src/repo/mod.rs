@@ -7,6 +7,7 @@ mod guest;
 pub mod image;
 mod images;
 mod nodes;
+pub mod pipe;
 pub mod reach;
 pub mod recipes;
 mod refs;

@@ -30,6 +30,8 @@ pub struct Reached {
     pub contents: HashSet<ContentId>,
     pub recipes: HashSet<DiffId>,
     pub blobs: HashSet<Digest>,
+    /// Contents that are blobs, and no file of any tree or layer.
+    pub kept: HashSet<ContentId>,
     /// Stacks of layers whose trees are among these.
     pub chains: HashSet<ChainId>,
 }
@@ -159,7 +161,7 @@ impl<'a> Walk<'a> {
             for entry in &snapshot.node(&id)?.entries {
                 match entry.kind {
                     Kind::Dir(ids) => todo.push(ids.full),
-                    Kind::File { content, .. } => drop(self.first(Thing::Content(content))),
+                    Kind::File { content, .. } => self.file(content),
                     _ => {}
                 }
             }
@@ -246,8 +248,10 @@ impl<'a> Walk<'a> {
         }
         let absent = || Error::not_found("blob", digest.to_string());
         let row = self.repo.blob(digest)?.ok_or_else(absent)?;
-        if let BlobSource::Content(id) = row.source {
-            self.first(Thing::Content(id));
+        if let BlobSource::Content(id) = row.source
+            && self.first(Thing::Content(id))
+        {
+            self.reached.kept.insert(id);
         }
         let recipe = match row.source {
             BlobSource::Recipe(diff_id) => Some(diff_id),
@@ -270,8 +274,13 @@ impl<'a> Walk<'a> {
         }
         let repo = self.repo;
         repo.recipe_contents(&diff_id, &mut |id| {
-            self.first(Thing::Content(id));
+            self.file(id);
             Ok(())
         })
+    }
+
+    fn file(&mut self, id: ContentId) {
+        self.first(Thing::Content(id));
+        self.reached.kept.remove(&id);
     }
 }

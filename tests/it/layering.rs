@@ -32,11 +32,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("import", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
     ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
+    ("bundle", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("upkeep", &["history", "oci", "repo", "store", "tree"]),
     // The face.
     (
         "cli",
-        &["disk", "export", "fs", "history", "import", "inspect", "oci", "repo", "store", "tree", "upkeep"],
+        &[
+            "bundle", "disk", "export", "fs", "history", "import", "inspect", "oci", "repo", "store", "tree",
+            "upkeep",
+        ],
     ),
     ("lib", &[]),
     ("main", &["cli"]),
