@@ -150,7 +150,7 @@ fn take_all(
     let mut taking = Taking::new(repo, tx, progress);
     while let Some(section) = next {
         taking.section(reader, section)?;
-        next = reader.next()?;
+        next = reader.section()?;
     }
     let mut taken = taking.taken;
     let recipes = std::mem::take(&mut taken.recipes);

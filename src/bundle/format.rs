@@ -389,7 +389,7 @@ mod tests {
             Table::Prerequisites(bases.map(|base| Prerequisite { base, note: note.to_owned() }).to_vec()),
             Table::Refs(refs.to_vec()),
             Table::Objects(
-                ObjectKind::Kept,
+                ObjectKind::Commit,
                 vec![Row { id: commit.0, len: 0 }, Row { id: [7; 32], len: 1 << 33 }],
             ),
             Table::Blobs(vec![

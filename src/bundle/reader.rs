@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next section; `None` at the end, which is then known to be one.
-    pub fn next(&mut self) -> Result<Option<Section>> {
+    pub fn section(&mut self) -> Result<Option<Section>> {
         self.pass_over()?;
         loop {
             let table = match self.ahead.take() {

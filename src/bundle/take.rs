@@ -70,7 +70,7 @@ pub fn commits(repo: &Repo, reader: &mut Reader) -> Result<(Commits, Option<Sect
     let mut commits = Commits::default();
     let mut bytes = 0u64;
     loop {
-        let rows = match reader.next()? {
+        let rows = match reader.section()? {
             Some(Section::Objects(ObjectKind::Commit, rows)) => rows,
             other => return Ok((commits, other)),
         };

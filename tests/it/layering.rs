@@ -33,7 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
     ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("bundle", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
-    ("upkeep", &["history", "oci", "repo", "store", "tree"]),
+    ("upkeep", &["history", "oci", "repo", "store"]),
     // The face.
     (
         "cli",
