@@ -55,6 +55,7 @@ const DISK: &str = "
 truncate -s 6M small.raw; printf 'type=linux\\n' | sfdisk -q small.raw
 mkdir -p tree/etc; seq 1 9000 > tree/etc/numbers; ln tree/etc/numbers tree/etc/same; ln -s same tree/link
 mke2fs -q -t ext4 -d tree -E offset=1048576 small.raw 4M
+qemu-img convert -O qcow2 small.raw small.qcow2
 ";
 
 /// One of everything: images of one and of several platforms, with gzip, zstd and no compression,
@@ -76,6 +77,7 @@ fn filled() -> World {
     world.ok("import -q tree.tar.gz tar");
     world.ok("import -q ./tree folder");
     world.ok("import -q raw:small.raw vm");
+    world.ok("import -q --exact-file small.qcow2 exact");
     world.at(DAWN + 2 * DAY);
     world.sh("printf moved | dd of=small.raw bs=1 seek=1100000 conv=notrunc status=none");
     world.ok("import -q raw:small.raw vm");
@@ -107,6 +109,7 @@ fn everything_travels_and_comes_out_the_same() {
         ("tar", "tar:out"),
         ("vm", "raw:out"),
         ("vm~1", "raw:out"),
+        ("exact", "disk:out"),
     ] {
         let mut hashes = BTreeSet::new();
         for store in ["store", "other"] {
