@@ -4,14 +4,16 @@
 //! each kept once, and an exact recipe; the stack of layers is flattened into a [`tree`]; a commit
 //! ([`history`]) names image and tree, and a branch moves to it. It goes out through [`export`],
 //! which puts the very same bytes together again. A VM's disk goes the same way ([`disk`]): its file
-//! systems give the trees, and its recipe says which of its bytes are in which file. Everything in
+//! systems give the trees, and its recipe says which of its bytes are in which file. From store to
+//! store versions go by [`bundle`], in one file, without what the other store has. Everything in
 //! between ([`inspect`]) reads manifests: what changed, who holds a file, what a version weighs.
 //!
 //! ```text
 //! cli                                   what is typed, what is printed, how it ends
 //!  │
 //!  ├─ mirror                            many imports, as one file says
-//!  ├─ import  export  inspect  upkeep   deeds: synchronous, silent, progress last
+//!  ├─ import  export  bundle            deeds: synchronous, silent, progress last
+//!  ├─ inspect  upkeep
 //!  │      │
 //!  └──── repo                           the front door: typed get and put over the store
 //!         │
@@ -60,6 +62,7 @@
 //! `store/FORMAT.md` to [`store::Transaction`].
 
 pub mod attr;
+pub mod bundle;
 pub mod cli;
 pub mod codec;
 pub mod content;

@@ -124,6 +124,7 @@ pub enum Verb {
     Whereis(commands::whereis::Args),
     Du(commands::du::Args),
     Branch(commands::branch::Args),
+    Bundle(commands::bundle::Args),
     Tag(commands::tag::Args),
     Restore(commands::restore::Args),
     Reflog(commands::reflog::Args),
@@ -137,7 +138,7 @@ pub enum Verb {
 
 /// The verbs as `imgit --help` lists them; clap knows no groups.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("In and out", &["import", "export"]),
+    ("In and out", &["import", "export", "bundle"]),
     ("Registries", &["pull", "push", "copy", "list-tags", "delete", "mirror", "login", "logout"]),
     ("Versions", &["catalog", "log", "show", "diff", "inspect"]),
     ("Names", &["branch", "tag", "restore", "reflog"]),
@@ -161,13 +162,7 @@ pub fn parse() -> Result<Args, clap::Error> {
 /// All that can be typed, with its help laid out.
 pub fn command() -> Command {
     let mut command = Args::command();
-    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_string()).collect();
-    for name in verbs {
-        command = command.mut_subcommand(name, |verb| {
-            let about = paragraphs(&verb);
-            verb.help_template(format!("{about}\n{{usage-heading}} {{usage}}\n\n{{all-args}}\n"))
-        });
-    }
+    command = with_templates(command);
     let mut list = String::new();
     for (heading, verbs) in GROUPS {
         let _ = writeln!(list, "{heading}:");
@@ -181,6 +176,19 @@ pub fn command() -> Command {
     let template =
         format!("{about}\n{{usage-heading}} {{usage}}\n\n{list}Global options:\n{{options}}{{after-help}}\n");
     command.help_template(template)
+}
+
+/// Lays out the help of every verb, and of the verbs below it.
+fn with_templates(mut command: Command) -> Command {
+    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_string()).collect();
+    for name in verbs {
+        command = command.mut_subcommand(name, |verb| {
+            let about = paragraphs(&verb);
+            let template = format!("{about}\n{{usage-heading}} {{usage}}\n\n{{all-args}}\n");
+            with_templates(verb.help_template(template))
+        });
+    }
+    command
 }
 
 /// The whole description, as lines of a width that suits every terminal.
@@ -226,12 +234,18 @@ mod tests {
         assert_eq!(grouped, verbs);
     }
 
-    #[test]
-    fn every_argument_says_what_it_is() {
-        for verb in Args::command().get_subcommands() {
+    fn check_arguments(command: &Command) {
+        for verb in command.get_subcommands() {
+            assert!(verb.get_about().is_some(), "{}", verb.get_name());
             for argument in verb.get_arguments() {
                 assert!(argument.get_help().is_some(), "{} {}", verb.get_name(), argument.get_id());
             }
+            check_arguments(verb);
         }
+    }
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        check_arguments(&Args::command());
     }
 }

@@ -135,7 +135,8 @@ fn seekable(place: &Place, scratch: &Path) -> Result<SharedFile> {
     SharedFile::new(fs::spool_in(scratch, &mut plain, &name)?, name)
 }
 
-fn stream_of(place: &Place) -> Result<Box<dyn Read + Send>> {
+/// The bytes of a file, or of standard input.
+pub fn stream_of(place: &Place) -> Result<Box<dyn Read + Send>> {
     match place {
         Place::Standard => Ok(Box::new(std::io::stdin())),
         Place::Path(path) => {

@@ -12,19 +12,13 @@ use crate::oci::media_type::MediaType;
 use crate::oci::referrers;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
+use crate::repo::pipe;
 use crate::repo::recipes;
 use crate::store::BlobRow;
 use crate::store::BlobSource;
 use crate::store::Store;
 use std::collections::BTreeSet;
-use std::io;
-use std::io::BufWriter;
 use std::io::Read;
-use std::io::Write;
-
-/// How much of a rebuilt layer travels at once from the rebuilding thread.
-const CHUNK_BYTES: usize = 256 << 10;
-const CHUNKS_MAX: usize = 4;
 
 pub struct Images {
     store: Store,
@@ -119,52 +113,14 @@ fn open_located<L, R>(locate: impl Fn() -> Result<L>, open: impl Fn(&L) -> Resul
 fn open_rebuilt(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
     let recipe = open_recipe(store, diff_id)?;
     let store = store.clone();
-    let (to_reader, chunks) = crossbeam_channel::bounded::<io::Result<Vec<u8>>>(CHUNKS_MAX);
+    let (to_reader, rebuilt) = pipe::pipe();
     let work = move || {
         let contents = store.contents();
-        let mut out = BufWriter::with_capacity(CHUNK_BYTES, ToReader(to_reader.clone()));
-        let rebuilt = recipes::rebuild(recipe, &contents, &mut out).map_err(io::Error::from);
-        if let Err(err) = rebuilt.and_then(|()| out.flush()) {
-            let _ = to_reader.send(Err(err));
-        }
+        to_reader.fill(|out| recipes::rebuild(recipe, &contents, out));
     };
     let spawned = std::thread::Builder::new().name("rebuild".into()).spawn(work);
     spawned.map_err(|source| Error::Stream { thing: "a new thread".into(), source })?;
-    Ok(Box::new(Rebuilt { chunks, now: Vec::new(), at: 0 }))
-}
-
-struct ToReader(crossbeam_channel::Sender<io::Result<Vec<u8>>>);
-
-impl Write for ToReader {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The reader was dropped: nobody wants the rest, and the thread ends.
-        self.0.send(Ok(bytes.to_vec())).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-struct Rebuilt {
-    chunks: crossbeam_channel::Receiver<io::Result<Vec<u8>>>,
-    now: Vec<u8>,
-    at: usize,
-}
-
-impl Read for Rebuilt {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.now.len() {
-            let Ok(next) = self.chunks.recv() else { return Ok(0) };
-            self.now = next?;
-            self.at = 0;
-        }
-        let count = buffer.len().min(self.now.len() - self.at);
-        buffer[..count].copy_from_slice(&self.now[self.at..self.at + count]);
-        self.at += count;
-        Ok(count)
-    }
+    Ok(Box::new(rebuilt))
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ mod guest;
 pub mod image;
 mod images;
 mod nodes;
-mod recipes;
+pub mod pipe;
+pub mod reach;
+pub mod recipes;
 mod refs;
 mod version;
 

@@ -1,11 +1,11 @@
 //! Recipes, whatever they rebuild: the first byte of each says whether that is a layer or a disk.
 
+use crate::content::ContentSource;
 use crate::disk::skeleton;
 use crate::error::Result;
 use crate::error::from_stream;
 use crate::id::ContentId;
 use crate::layer;
-use crate::store::Contents;
 use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
@@ -14,8 +14,8 @@ const COPY_BYTES: usize = 256 << 10;
 
 /// Calls `each` with every content that a recipe needs; one may come twice.
 pub fn contents(
-    mut recipe: Box<dyn Read + Send>,
-    contents: &Contents,
+    mut recipe: impl Read + Send,
+    contents: &dyn ContentSource,
     each: &mut dyn FnMut(ContentId) -> Result<()>,
 ) -> Result<()> {
     match first(&mut recipe)? {
@@ -25,7 +25,11 @@ pub fn contents(
 }
 
 /// Writes to `out` what a recipe rebuilds. Whoever needs proof hashes it.
-pub fn rebuild(mut recipe: Box<dyn Read + Send>, contents: &Contents, out: &mut dyn Write) -> Result<()> {
+pub fn rebuild(
+    mut recipe: impl Read + Send,
+    contents: &(dyn ContentSource + Sync),
+    out: &mut dyn Write,
+) -> Result<()> {
     match first(&mut recipe)? {
         (true, mut recipe) => {
             let disk = skeleton::rebuild::Stream::new(&mut recipe, contents)?;

@@ -64,7 +64,7 @@ pub struct Transaction {
     /// Contents seen in this transaction, new or not.
     seen: HashSet<ContentId>,
     pending: Pending,
-    manifests: HashMap<(ObjectKind, [u8; 32]), Arc<[u8]>>,
+    manifests: Manifests,
     /// Manifests in the order they were put: children before parents.
     order: Vec<(ObjectKind, [u8; 32])>,
     recipes: HashSet<DiffId>,
@@ -72,6 +72,8 @@ pub struct Transaction {
     moves: Vec<(Expected, Move)>,
     done: Committed,
 }
+
+type Manifests = HashMap<(ObjectKind, [u8; 32]), Arc<[u8]>>;
 
 /// What a transaction brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -189,14 +191,14 @@ impl Transaction {
         Both { transaction: self, snapshot }
     }
 
-    /// The contents put so far, and those of the store, to be read before the commit. Kept blobs of
-    /// this transaction are not among them.
+    /// The contents put so far, and those of the store, to be read before the commit, beside the
+    /// nodes and trees put so far. Kept blobs of this transaction are not among them.
     ///
     /// Those that wait are packed first, so this is for many reads at a time.
     pub fn contents(&mut self) -> Result<StagedContents<'_>> {
         self.flush()?;
         let draft = self.pack.as_mut().map(PackWriter::read_back).transpose()?;
-        Ok(StagedContents { draft, stored: self.store.contents() })
+        Ok(StagedContents { draft, manifests: &self.manifests, stored: self.store.contents() })
     }
 
     /// Makes all of it durable and visible. The order of writes, and what a power cut leaves at
@@ -392,7 +394,22 @@ impl NodeSource for Transaction {
 #[derive(Debug)]
 pub struct StagedContents<'a> {
     draft: Option<DraftPack<'a>>,
+    manifests: &'a Manifests,
     stored: Contents,
+}
+
+impl StagedContents<'_> {
+    /// A node of the transaction; `None` if it is none of it.
+    pub fn node(&self, id: &NodeId) -> Result<Option<Arc<Node>>> {
+        let bytes = self.manifests.get(&(ObjectKind::Node, id.0));
+        bytes.map(|bytes| Node::decode(bytes).map(Arc::new)).transpose()
+    }
+
+    /// A tree of the transaction; `None` if it is none of it.
+    pub fn tree(&self, id: &TreeId) -> Result<Option<Tree>> {
+        let bytes = self.manifests.get(&(ObjectKind::Tree, id.0));
+        bytes.map(|bytes| Tree::decode(bytes)).transpose()
+    }
 }
 
 impl ContentSource for StagedContents<'_> {

@@ -1,6 +1,5 @@
 //! Is everything here that should be, and is it what it says? Finds all it can, stops at nothing.
 
-use super::reach;
 use crate::error::Error;
 use crate::error::Result;
 use crate::id::CommitId;
@@ -10,6 +9,7 @@ use crate::oci::digest::Verifier;
 use crate::oci::source::Source;
 use crate::progress::Progress;
 use crate::repo::Repo;
+use crate::repo::reach;
 use crate::store::VerifyOptions;
 use std::collections::BTreeSet;
 use std::io;

@@ -3,7 +3,6 @@
 //! The sweep takes the writers' lock alone: it waits for imports under way, none begins meanwhile,
 //! and what is marked under that lock is all there is.
 
-use super::reach;
 use crate::error::Result;
 use crate::history::commit::Commit;
 use crate::id::CommitId;
@@ -14,6 +13,7 @@ use crate::id::TreeId;
 use crate::progress::Progress;
 use crate::repo::Repo;
 use crate::repo::Signature;
+use crate::repo::reach;
 use crate::store::ObjectKind;
 use crate::store::Snapshot;
 use crate::store::SweepOptions;

@@ -2,4 +2,3 @@
 
 pub mod fsck;
 pub mod gc;
-mod reach;

@@ -131,6 +131,7 @@ fn write_seeds() {
     put("compressed", "plain", &text);
 
     skeletons(&put);
+    bundles(&put);
     from_a_store(&put);
     disks(&put);
     for (name, text) in [
@@ -366,6 +367,67 @@ fn disks(put: &dyn Fn(&str, &str, &[u8])) {
     let mut lvm = zstd::decode_all(&lvm[..]).unwrap();
     lvm.truncate(2 << 20);
     put("partition", "lvm", &imgit::disk::testing::pack(&lvm));
+}
+
+/// A bundle of one content, the tables of it, and a list of what a store has.
+fn bundles(put: &dyn Fn(&str, &str, &[u8])) {
+    use imgit::bundle::format::Base;
+    use imgit::bundle::format::ObjectKind;
+    use imgit::bundle::format::Prerequisite;
+    use imgit::bundle::format::Row;
+    use imgit::bundle::format::Table;
+    use imgit::bundle::format::Totals;
+    use imgit::bundle::format::header;
+    use imgit::bundle::have::Have;
+    use imgit::history::Ref;
+    use imgit::history::RefKind;
+    use imgit::history::RefName;
+    use imgit::id::CommitId;
+    use imgit::id::ContentId;
+    use imgit::id::DiffId;
+    use imgit::id::TreeId;
+    use imgit::oci::digest::Digest;
+    use imgit::store::BlobRow;
+    use imgit::store::BlobSource;
+    use imgit::store::pack::frame::FrameEncoder;
+
+    let (commit, content, diff_id) = (CommitId::of(b"x"), ContentId::of(b"one"), DiffId::of(b"tar"));
+    let bases = [Base::Commit(commit), Base::Tree(TreeId::of(b"x")), Base::Blob(Digest::of(b"one"))];
+    let refs = [("web:latest", RefKind::Branch), ("web:v1", RefKind::Tag)].map(|(name, kind)| Ref {
+        name: RefName::parse(name).unwrap(),
+        kind,
+        commit,
+    });
+    let note = |base: &Base| Prerequisite { base: base.clone(), note: "web:latest".into() };
+    let blobs = vec![
+        (
+            Digest::of(b"one"),
+            BlobRow { source: BlobSource::Content(content), size: 3, diff_id: Some(diff_id) },
+        ),
+        (Digest::from(diff_id), BlobRow { source: BlobSource::Recipe(diff_id), size: 1_024, diff_id: None }),
+    ];
+    let frames = [
+        ("head", Table::Head(Totals { commits: 0, objects: 1, bytes: 3 }).encode()),
+        ("prerequisites", Table::Prerequisites(bases.iter().map(note).collect()).encode()),
+        ("refs", Table::Refs(refs.to_vec()).encode()),
+        ("blobs", Table::Blobs(blobs).encode()),
+        ("stacks", Table::Chains(vec![(diff_id.chain_on(None), TreeId::of(b"x"))]).encode()),
+        ("objects", Table::Objects(ObjectKind::Content, vec![Row { id: content.0, len: 3 }]).encode()),
+        ("data", b"one".to_vec()),
+        ("end", Table::End(1).encode()),
+    ];
+    let (mut whole, mut with_lengths) = (header().to_vec(), Vec::new());
+    for (name, frame) in &frames {
+        put("bundle", name, frame);
+        FrameEncoder::new(1).unwrap().encode(&mut frame.clone(), Some(1), &mut whole).unwrap();
+        with_lengths.extend(u16::try_from(frame.len()).unwrap().to_le_bytes());
+        with_lengths.extend_from_slice(frame);
+    }
+    put("bundle", "whole", &whole);
+    put("bundle", "frames", &with_lengths);
+    let have =
+        Have { bases: bases.iter().map(|base| (base.clone(), "web:v1".into())).collect(), refs: refs.into() };
+    put("bundle", "list", have.to_text().as_bytes());
 }
 
 /// The smallest archives of an image without layers.

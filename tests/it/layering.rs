@@ -35,14 +35,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("import", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
     ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
-    ("upkeep", &["history", "oci", "repo", "store", "tree"]),
+    ("bundle", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
+    ("upkeep", &["history", "oci", "repo", "store"]),
     // A deed of deeds: many imports, as one file says.
     ("mirror", &["history", "import", "oci", "repo"]),
     // The face.
     (
         "cli",
         &[
-            "disk", "export", "fs", "history", "import", "inspect", "mirror", "oci", "remote", "repo",
+            "bundle", "disk", "export", "fs", "history", "import", "inspect", "mirror", "oci", "remote", "repo",
             "store", "tree", "upkeep",
         ],
     ),

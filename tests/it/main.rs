@@ -1,6 +1,7 @@
 //! The real binary, run as a user runs it, on real images.
 
 mod bad_input;
+mod bundle;
 mod disks;
 mod engine;
 mod flatten;

@@ -4,6 +4,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "docs here are help texts: NAME[:REF] is no link")]
 
 pub mod branch;
+pub mod bundle;
 pub mod cat;
 pub mod catalog;
 pub mod completion;
@@ -73,6 +74,7 @@ pub fn run(args: Args) -> Result<u8> {
         Verb::Whereis(args) => whereis::run(args, session),
         Verb::Du(args) => du::run(args, session),
         Verb::Branch(args) => branch::run(args, session),
+        Verb::Bundle(args) => bundle::run(args, session),
         Verb::Tag(args) => tag::run(args, session),
         Verb::Restore(args) => restore::run(args, session),
         Verb::Reflog(args) => reflog::run(args, session),

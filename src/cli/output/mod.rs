@@ -34,8 +34,14 @@ impl Output {
         self.json
     }
 
+    /// A line of text. A terminal would obey what a stranger's commit hides in its words, so there
+    /// control characters are escaped.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<()> {
-        self.raw(text.as_ref().as_bytes())?;
+        let text = text.as_ref();
+        match self.terminal && text.contains(is_order) {
+            true => self.raw(shown(text.as_bytes()).as_bytes())?,
+            false => self.raw(text.as_bytes())?,
+        }
         self.raw(b"\n")
     }
 
@@ -83,6 +89,10 @@ impl Write for Output {
     fn flush(&mut self) -> std::io::Result<()> {
         self.out.flush()
     }
+}
+
+fn is_order(letter: char) -> bool {
+    letter.is_control() && !matches!(letter, '\t' | '\n')
 }
 
 fn broken(source: std::io::Error) -> Error {

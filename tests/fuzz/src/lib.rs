@@ -4,6 +4,9 @@
 //! with mutations of them, on any machine.
 
 use imgit::attr::Attr;
+use imgit::bundle;
+use imgit::bundle::format::Table;
+use imgit::bundle::have::Have;
 use imgit::disk;
 use imgit::disk::files::FileSink;
 use imgit::disk::files::Found;
@@ -54,6 +57,7 @@ pub const TARGETS: &[Target] = &[
     ("archive", archive),
     ("names", names),
     ("pack", pack),
+    ("bundle", bundle),
     ("skeleton", skeleton),
     ("ext", file_system),
     ("fat", file_system),
@@ -200,6 +204,33 @@ pub fn pack(bytes: &[u8]) {
         let start = trailer.footer_offset as usize;
         let _ = trailer.open("pack", &bytes[start..start + trailer.stored_len as usize]);
     }
+}
+
+/// A bundle, a table of one, or a list of what a store has; or the frames of a bundle, each after its
+/// length in two bytes and with its checksum made right.
+pub fn bundle(bytes: &[u8]) {
+    let whole = |bytes: &[u8]| drop(bundle::verify::verify(("bundle", Box::new(bytes)), &Silent));
+    whole(bytes);
+    if let Ok(table) = Table::decode(bytes)
+        && table.rank().is_some_and(|rank| rank > 0)
+    {
+        // Features, which only the head has, are not kept.
+        assert_eq!(table.encode(), bytes);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(have) = Have::parse("list", text)
+    {
+        assert_eq!(Have::parse("list", &have.to_text()).expect("what is written can be read"), have);
+    }
+    let mut sealed = bundle::format::header().to_vec();
+    let mut rest = bytes;
+    while let Some((len, more)) = rest.split_first_chunk::<2>() {
+        let (raw, later) = more.split_at(more.len().min(usize::from(u16::from_le_bytes(*len))));
+        let encoder = frame::FrameEncoder::new(1);
+        encoder.unwrap().encode(&mut raw.to_vec(), None, &mut sealed).expect("a frame of 64 KiB can be made");
+        rest = later;
+    }
+    whole(&sealed);
 }
 
 /// An image of a file system: what is told is a tree, each name in it once, with sound attributes.
