@@ -1,0 +1,13 @@
+//! Gzip: undone as a stream, and made again to the byte as the program that made it did.
+//!
+//! A registry knows a layer by the digest of its compressed bytes, and how a program compresses is
+//! nowhere written down but in the program. So there is an encoder for each that matters
+//! ([`codec`]), each exact; [`recipe`] says which of them made a stream and with what header,
+//! [`probe`] finds that out, [`rebuild`] does it again.
+//!
+//! - [`member`] decodes, whoever encoded.
+//! - [`encoder`] is the seam: what an encoder is, as a stream or in blocks.
+
+pub mod codec;
+pub mod encoder;
+pub(crate) mod member;
