@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::layer::gzip::encoder::Encoder;
+use crate::layer::gzip::go;
 
 /// An encoder, as exact as its golden digests in the tests say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,8 +76,8 @@ impl Setting {
     /// Makes the encoder; a level or block size that the codec does not have is an error.
     pub fn encoder(&self) -> Result<Encoder> {
         match self.codec {
-            Codec::Go1
-            | Codec::Zlib
+            Codec::Go1 => go::encoder(self.level).map(Encoder::Stream).ok_or_else(|| self.unknown()),
+            Codec::Zlib
             | Codec::Pigz
             | Codec::Gnu
             | Codec::Klauspost115

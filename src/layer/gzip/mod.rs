@@ -10,4 +10,6 @@
 
 pub mod codec;
 pub mod encoder;
+mod go;
+mod matching;
 pub(crate) mod member;
