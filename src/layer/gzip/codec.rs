@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::layer::gzip::encoder::Encoder;
 use crate::layer::gzip::go;
+use crate::layer::gzip::zlib;
 
 /// An encoder, as exact as its golden digests in the tests say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,12 +78,13 @@ impl Setting {
     pub fn encoder(&self) -> Result<Encoder> {
         match self.codec {
             Codec::Go1 => go::encoder(self.level).map(Encoder::Stream).ok_or_else(|| self.unknown()),
-            Codec::Zlib
-            | Codec::Pigz
-            | Codec::Gnu
-            | Codec::Klauspost115
-            | Codec::Klauspost118
-            | Codec::Go127 => Err(self.unknown()),
+            Codec::Zlib => zlib::encoder(zlib::Flavour::Zlib, self.level)
+                .map(Encoder::Stream)
+                .ok_or_else(|| self.unknown()),
+            Codec::Gnu => zlib::encoder(zlib::Flavour::Gnu, self.level)
+                .map(Encoder::Stream)
+                .ok_or_else(|| self.unknown()),
+            Codec::Pigz | Codec::Klauspost115 | Codec::Klauspost118 | Codec::Go127 => Err(self.unknown()),
         }
     }
 
