@@ -14,5 +14,6 @@ pub mod encoder;
 mod go;
 mod matching;
 pub(crate) mod member;
+mod pigz;
 mod symbols;
 mod zlib;

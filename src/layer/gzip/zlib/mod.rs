@@ -37,7 +37,7 @@ mod window;
 
 use crate::layer::gzip::encoder::StreamEncoder;
 pub use deflate::Deflate;
-use deflate::Flush;
+pub use deflate::Flush;
 
 /// What differs between the two.
 #[derive(Clone, Copy, PartialEq, Eq)]
