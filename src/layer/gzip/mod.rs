@@ -21,3 +21,6 @@ pub mod rebuild;
 pub mod recipe;
 mod symbols;
 mod zlib;
+
+#[cfg(test)]
+mod golden_tests;
