@@ -36,15 +36,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
     ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("bundle", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
-    ("upkeep", &["history", "oci", "repo", "store"]),
+    ("upkeep", &["history", "layer", "oci", "repo", "store"]),
     // A deed of deeds: many imports, as one file says.
     ("mirror", &["history", "import", "oci", "repo"]),
     // The face.
     (
         "cli",
         &[
-            "bundle", "disk", "export", "fs", "history", "import", "inspect", "mirror", "oci", "remote", "repo",
-            "store", "tree", "upkeep",
+            "bundle", "disk", "export", "fs", "history", "import", "inspect", "mirror", "oci", "remote",
+            "repo", "store", "tree", "upkeep",
         ],
     ),
     ("lib", &[]),
