@@ -14,6 +14,10 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use answer::Version;
+pub use load::Load;
+pub use sink::EngineSink;
+
 use crate::error::Error;
 use crate::error::Result;
 use crate::fs::SharedFile;
@@ -22,10 +26,7 @@ use crate::oci::source::Source;
 use crate::path::shown;
 use crate::remote::call;
 use crate::remote::engine::address::Address;
-use crate::remote::engine::answer::Version;
-use crate::remote::engine::load::Load;
 use crate::remote::engine::save::Save;
-use crate::remote::engine::sink::EngineSink;
 use crate::remote::runtime::Runtime;
 use reqwest::Client;
 use reqwest::Method;
