@@ -184,6 +184,98 @@ fn what_a_machine_and_a_container_share_is_kept_once() {
     assert!(catalog.contains("disk") && catalog.contains("tar"), "{catalog}");
 }
 
+/// A side may be a disk as it lies on the host: what it says is what the import of it says.
+#[test]
+fn a_disk_of_the_host_is_a_side_of_a_diff() {
+    let world = machine();
+    world.ok("import -q machine.raw vm");
+    world.sh("tar -C root -cf root.tar . && cp machine.raw new.raw");
+    world.ok("import -q root.tar box");
+    world.sh("echo other > hostname && for line in 'rm /etc/machine-id' 'rm /etc/hostname' 'write hostname /etc/hostname' \
+         'rm /usr/bin/link'; do debugfs -w -R \"$line\" new.raw?offset=5242880; done");
+    world.sh("qemu-img convert -f raw -O qcow2 new.raw new.qcow2");
+    let before = world.everything_said();
+    let same = world.run("diff --exit-code --times vm ./machine.raw");
+    assert_eq!((same.code, &same.stdout[..]), (0, ""), "{same}");
+    let changes = "M\t/etc/hostname\nD\t/etc/machine-id\nD\t/usr/bin/link\n";
+    let path = world.path("new.qcow2").display().to_string();
+    for sides in [
+        "vm ./new.raw",
+        "vm..new.qcow2",
+        "machine.raw new.raw",
+        "raw:machine.raw qcow2:new.qcow2",
+        "disk:./machine.raw ./new.qcow2",
+        &format!("vm {path}"),
+        &format!("./machine.raw disk:{path}"),
+        "--reader native vm new.raw",
+    ] {
+        assert_eq!(world.ok(&format!("diff --name-status {sides}")), changes, "{sides}");
+    }
+    assert_eq!(world.ok("diff --name-status --ignore-machine vm new.raw /usr"), "D\t/usr/bin/link\n");
+    // The tree that the tar was made of, and what only the machine has.
+    let status = world.ok("diff --name-status box new.raw");
+    assert_eq!(
+        status,
+        format!(
+            "A\t/boot/efi/EFI\nA\t/boot/efi/EFI/boot.efi\n{}",
+            changes.replace("D\t/usr", "A\t/lost+found\nD\t/usr")
+        )
+    );
+    assert_eq!(
+        world.ok("diff --name-status new.raw ./root /boot"),
+        "D\t/boot/efi/EFI\nD\t/boot/efi/EFI/boot.efi\n"
+    );
+    assert_eq!(world.ok("diff --name-status --filesystem /dev/sda1 vm new.raw"), "");
+    let said = world.fails(2, "diff --filesystem /dev/sda9 new.raw vm");
+    assert!(said.contains("/dev/sda9 in new.raw") && said.contains("/dev/sda1, /dev/sda2"), "{said}");
+    let patch = world.ok("diff -p vm new.raw /etc");
+    assert!(
+        patch.contains("--- a/etc/hostname\n+++ b/etc/hostname\n@@ -1 +1 @@\n-machine1\n+other\n"),
+        "{patch}"
+    );
+    assert!(patch.contains("--- a/etc/machine-id\n+++ /dev/null\n"), "{patch}");
+    let json = world.ok("diff --format json vm new.raw /etc/machine-id");
+    assert!(json.contains(r#""path":"/etc/machine-id""#), "{json}");
+    assert_eq!(world.everything_said(), before);
+    // What has such a name in the store comes before what has it on the host.
+    world.ok("import -q ./root/etc new.raw");
+    assert!(world.ok("diff --no-renames --name-status vm new.raw").contains("A\t/fstab"));
+    assert_eq!(world.ok("diff --name-status vm ./new.raw"), changes);
+    world.ok("branch raw:first vm");
+    assert_eq!(world.ok("diff --name-status raw:first ./new.raw"), changes);
+    world.sh("echo nothing > text; head -c 3000 /dev/urandom > noise");
+    for (line, words) in [
+        ("vm ./text", "./text: is neither a folder nor a disk"),
+        ("vm ./gone", "folder or disk ./gone not found"),
+        ("vm text", "text"),
+        ("vm raw:./gone", "gone"),
+        ("vm raw:noise", "has no file system that could be read"),
+        ("vm qcow2:new.raw", "new.raw"),
+    ] {
+        let said = world.run(&format!("diff {line}"));
+        assert!(said.code > 1 && said.stderr.contains(words), "{line}: {said}");
+    }
+}
+
+/// What tells of the system may lie behind links, under any name; and no store is needed.
+#[test]
+fn two_disks_are_compared_without_a_store() {
+    let world = machine();
+    world.sh(&MACHINE
+        .replace("echo machine1", "mv etc/fstab etc/mine; ln -s mine etc/fstab; echo machine1")
+        .replace(" root/", " root2/")
+        .replace("cd root\n", "cd root2\n")
+        .replace("-d root -E", "-d root2 -E")
+        .replace("machine.raw", "links.raw"));
+    let status = world.ok("diff --name-status machine.raw links.raw");
+    assert_eq!(status, "T\t/etc/fstab\nA\t/etc/mine\n", "the ESP stands in both trees");
+    assert!(
+        world.ok("diff --name-status links.raw ./root2").contains("D\t/boot/efi/EFI"),
+        "it was put in along the fstab"
+    );
+    assert!(!world.path("store").exists());
+}
+
 #[test]
 fn collection_keeps_what_a_disk_is_made_of() {
     let world = machine();

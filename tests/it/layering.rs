@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Deeds: synchronous, silent, progress last. None knows another.
     ("import", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
-    ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
+    ("inspect", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("upkeep", &["history", "oci", "repo", "store", "tree"]),
     // The face.
     (
