@@ -134,7 +134,7 @@ impl Machine {
         progress: &dyn Progress,
     ) -> Result<Contents> {
         let read = trees::read(keeper, &self.devices, self.for_appliance(options), options, progress)?;
-        system::put_together(keeper, read)
+        system::put_together(keeper, read, progress)
     }
 
     /// Fails where somebody has written to a disk since it was opened.

@@ -13,6 +13,7 @@ use crate::disk::guest::os;
 use crate::disk::guest::os::TreeFiles;
 use crate::error::Result;
 use crate::path::TreePath;
+use crate::progress::Progress;
 use crate::tree::Entry;
 use crate::tree::Kind;
 use crate::tree::Node;
@@ -20,20 +21,22 @@ use crate::tree::Tree;
 use std::collections::HashMap;
 
 /// Finds the system on the volumes and puts them together along its mounts.
-pub fn put_together(keeper: &mut dyn Keeper, read: Trees) -> Result<Contents> {
-    let Trees { filesystems, volumes, told, mut problems } = read;
-    let mut found: Option<Os> = None;
-    for filesystem in &filesystems {
-        let Some(volume) = volumes.get(&filesystem.device) else { continue };
-        let Some(os) = system_of(keeper, &volume.tree, &filesystem.device, &filesystems)? else { continue };
+pub fn put_together(keeper: &mut dyn Keeper, mut read: Trees, progress: &dyn Progress) -> Result<Contents> {
+    let (mut found, mut more): (Option<Os>, _) = (None, Vec::new());
+    for Filesystem { device, .. } in &read.filesystems {
+        let Some(volume) = read.volumes.get(device) else { continue };
+        let Some(os) = system_of(keeper, &volume.tree, device, &read.filesystems)? else { continue };
         match &found {
             None => found = Some(os),
-            Some(first) => {
-                problems.push(format!("{} holds one more system than {}", filesystem.device, first.root))
-            }
+            Some(first) => more.push(format!("{device} holds one more system than {}", first.root)),
         }
     }
-    let mut os = found.or_else(|| told.into_iter().next());
+    let mut os = match found {
+        None => read.told(progress)?.into_iter().next(),
+        found => found,
+    };
+    let Trees { filesystems, volumes, mut problems, .. } = read;
+    problems.extend(more);
     let assembled = os.as_ref().map(|os| assemble(keeper, os, &volumes)).transpose()?.flatten();
     let whole = match assembled {
         Some(whole) => {

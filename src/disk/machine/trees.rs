@@ -30,9 +30,24 @@ pub struct Trees {
     pub filesystems: Vec<Filesystem>,
     /// By device.
     pub volumes: HashMap<String, Volume>,
-    /// What the appliance made of the system, where it ran.
-    pub told: Vec<Os>,
     pub problems: Vec<String>,
+    /// Still running, where it was needed.
+    guest: Option<Guestfs>,
+}
+
+impl Trees {
+    /// What the appliance makes of the systems, where it runs. It takes its time, which is worth it only
+    /// for systems that we do not know ourselves.
+    pub fn told(&mut self, progress: &dyn Progress) -> Result<Vec<Os>> {
+        match self.guest.as_mut().map(|guest| guest.inspect(progress)).transpose() {
+            Ok(told) => Ok(told.unwrap_or_default()),
+            Err(err) if is_the_disks(&err) => {
+                self.problems.push(format!("the appliance cannot inspect the disks: {}", story(&err)));
+                Ok(Vec::new())
+            }
+            Err(err) => Err(err),
+        }
+    }
 }
 
 /// Reads every file system that somebody can read. `images` are the disks as the appliance opens them;
@@ -111,16 +126,7 @@ pub fn read(
         }
     }
     trees.filesystems = filesystems;
-    if let Some(mut guest) = guest {
-        match guest.inspect(progress) {
-            Ok(told) => trees.told = told,
-            Err(err) if is_the_disks(&err) => {
-                trees.problems.push(format!("the appliance cannot inspect the disks: {}", story(&err)));
-            }
-            Err(err) => return Err(err),
-        }
-        Box::new(guest).close()?;
-    }
+    trees.guest = guest;
     Ok(trees)
 }
 
