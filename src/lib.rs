@@ -48,7 +48,8 @@
 //!   given to the host on import, but for the extents that a vmdk has in its own folder, and for the
 //!   backing files of a qcow2 where the person allows them. On a checkout paths are resolved by
 //!   descriptors below the folder.
-//! - [`inspect`] reads no file contents, but for `diff --patch` and a comparison with a folder.
+//! - [`inspect`] reads no file contents, but for `diff --patch` and a comparison with a
+//!   folder or a disk of the host, of which nothing is stored.
 //! - No deed knows another, and none prints: [`cli`] is the only one that writes to the terminal.
 //! - An error keeps its identity on the way up ([`error::Error`]); only the face makes words and an
 //!   exit code of it.

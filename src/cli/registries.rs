@@ -1,19 +1,25 @@
 //! The options of every verb that speaks to a registry, and the client they make.
 
 use super::secret;
+use crate::error::Error;
 use crate::error::Result;
 use crate::oci::location::Location;
+use crate::oci::name::ImageName;
 use crate::oci::outside::Nowhere;
 use crate::oci::outside::Outside;
 use crate::remote::Remote;
 use crate::remote::Settings;
 use crate::remote::config::auth::Auth;
+use crate::remote::config::auth::Given;
 use crate::remote::config::certs::Certs;
 use crate::remote::config::endpoints::Hosts;
 use crate::remote::config::environment::Environment;
 use crate::remote::config::registries::Registries;
 use crate::remote::endpoint::Credential;
 use crate::remote::endpoint::Credentials;
+use crate::remote::engine::Engine;
+use crate::remote::engine::address::Address;
+use crate::remote::outside::Daemon;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,14 +49,20 @@ pub struct RegistryArgs {
 }
 
 impl RegistryArgs {
-    /// The client with its configuration; nothing is asked yet.
-    pub fn remote(&self) -> Result<Remote> {
+    /// The client with its configuration; nothing is asked yet. `host` is whom `--creds` are for.
+    pub fn remote(&self, host: Option<&str>) -> Result<Remote> {
         let environment = Environment::of_process();
         let registries = Registries::load(&environment)?;
         let auth = self.auth_of(&environment, &registries);
-        let credentials: Arc<dyn Credentials> = match self.creds.as_deref().map(credential).transpose()? {
-            Some(credential) => Arc::new(Given(credential)),
-            None => Arc::new(auth),
+        let credentials: Arc<dyn Credentials> = match (&self.creds, host) {
+            (None, _) => Arc::new(auth),
+            (Some(typed), Some(host)) => {
+                let credential = credential(typed)?;
+                Arc::new(Given { host: host.to_string(), credential, otherwise: auth })
+            }
+            (Some(_), None) => {
+                return Err(Error::Usage("--creds are for one registry: use `imgit login`".into()));
+            }
         };
         let certs = Certs::new(&environment, self.cert_dir.as_deref());
         Remote::new(Settings {
@@ -60,6 +72,11 @@ impl RegistryArgs {
             endpoints: Arc::new(Hosts { registries, certs, tls_verify: self.tls_verify }),
             ..Settings::default()
         })
+    }
+
+    /// The client for the registry that `name` is in.
+    pub fn remote_of(&self, name: &ImageName) -> Result<Remote> {
+        self.remote(Some(name.host_and_path().0))
     }
 
     /// Where logins are kept.
@@ -75,19 +92,13 @@ impl RegistryArgs {
 
     /// Whoever opens `location`, if it is beyond this machine's files.
     pub fn outside(&self, location: &Location) -> Result<Arc<dyn Outside>> {
-        Ok(match location.is_outside() {
-            true => Arc::new(self.remote()?),
-            false => Arc::new(Nowhere),
+        Ok(match location {
+            Location::Docker(name) => Arc::new(self.remote_of(name)?),
+            Location::DockerDaemon(_) => {
+                Arc::new(Daemon::new(Engine::at(&Address::find(&Environment::of_process())?)?))
+            }
+            _ => Arc::new(Nowhere),
         })
-    }
-}
-
-/// What was typed, for every host that asks.
-struct Given(Credential);
-
-impl Credentials for Given {
-    fn find(&self, _host: &str, _repository: &str) -> Result<Option<Credential>> {
-        Ok(Some(self.0.clone()))
     }
 }
 

@@ -139,6 +139,19 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(Error::io("rename", from))
 }
 
+/// Makes a file that can be run, with its time of last change.
+pub fn write_program(path: &Path, bytes: &[u8], modified: std::time::SystemTime) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o700)
+        .open(path)
+        .map_err(Error::io("create", path))?;
+    file.write_all(bytes).and_then(|()| file.set_modified(modified)).map_err(Error::io("write", path))
+}
+
 /// The path with symlinks and dots resolved.
 pub fn canonical(path: &Path) -> Result<std::path::PathBuf> {
     std::fs::canonicalize(path).map_err(Error::io("resolve", path))

@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod compare;
+mod disk;
 pub mod find;
 pub mod layers;
 pub mod listing;

@@ -31,7 +31,7 @@ pub mod endpoint;
 pub mod engine;
 mod host;
 mod manifest;
-mod outside;
+pub mod outside;
 mod pages;
 mod referrers;
 pub mod repository;

@@ -1,4 +1,4 @@
-//! Locations that are registries, opened for import, export and copy.
+//! Locations that are registries or engines, opened for import, export and copy.
 
 use crate::error::Error;
 use crate::error::Result;
@@ -9,6 +9,7 @@ use crate::oci::sink::Sink;
 use crate::oci::source::Source;
 use crate::remote::Reference;
 use crate::remote::Remote;
+use crate::remote::engine::Engine;
 use crate::remote::sink::SinkOptions;
 use crate::remote::sink::Tags;
 use std::path::Path;
@@ -32,5 +33,27 @@ impl Outside for Remote {
         let options =
             SinkOptions { tags: Tags::AsNamed, mount_from: near.into_iter().map(|(_, path)| path).collect() };
         Ok(Box::new(self.repository(name)?.sink(options)?))
+    }
+}
+
+/// The engine of Docker or podman on this machine.
+pub struct Daemon(Engine);
+
+impl Daemon {
+    pub fn new(engine: Engine) -> Daemon {
+        Daemon(engine)
+    }
+}
+
+impl Outside for Daemon {
+    fn source(&self, location: &Location, scratch: &Path) -> Result<Box<dyn Source>> {
+        match location {
+            Location::DockerDaemon(name) => self.0.source(name, scratch),
+            _ => Err(Error::Usage(format!("{location} is not in an engine"))),
+        }
+    }
+
+    fn sink(&self, _location: &Location, _near: Option<&ImageName>) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(self.0.sink()?))
     }
 }

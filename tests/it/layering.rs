@@ -34,7 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Deeds: synchronous, silent, progress last. None knows another.
     ("import", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
-    ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
+    ("inspect", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("bundle", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("upkeep", &["history", "layer", "oci", "repo", "store"]),
     // A deed of deeds: many imports, as one file says.

@@ -1,8 +1,9 @@
+use super::disk_args::ReadArgs;
 use super::session::Session;
 use crate::cli::error::PARTIAL;
 use crate::cli::output::bytes;
 use crate::cli::registries::RegistryArgs;
-use crate::disk::guest::Key;
+use crate::disk::machine::ReadOptions;
 use crate::error::Error;
 use crate::error::Result;
 use crate::fs::scan;
@@ -10,7 +11,6 @@ use crate::fs::scan::ScanOptions;
 use crate::import::ImportOptions;
 use crate::import::ImportReport;
 use crate::import::disk::DiskOptions;
-use crate::import::disk::Reader;
 use crate::oci::location::Location;
 use crate::oci::name::ImageName;
 use crate::oci::platform::Platform;
@@ -80,61 +80,18 @@ struct DiskArgs {
     /// One more disk of the same guest; may be repeated
     #[arg(short = 'a', long = "add", value_name = "DISK")]
     also: Vec<PathBuf>,
-    /// Who reads the file systems: our own readers (ext2/3/4, FAT), libguestfs, or whoever can
-    #[arg(long, value_enum, default_value_t = ReaderArg::Auto)]
-    reader: ReaderArg,
-    /// Open an encrypted device: SELECTOR is a device, a UUID or `all`; may be repeated
-    #[arg(long = "key", value_name = "SELECTOR:key:PASSPHRASE|SELECTOR:file:PATH")]
-    keys: Vec<String>,
-    /// Open the backing files that a qcow2 names: one from a stranger may name any file here
-    #[arg(long)]
-    allow_backing: bool,
+    #[command(flatten)]
+    read: ReadArgs,
     /// Keep the image file too, byte for byte, not only the disk in it
     #[arg(long)]
     exact_file: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum ReaderArg {
-    Auto,
-    Guestfs,
-    Native,
-}
-
 impl DiskArgs {
     fn options(self) -> Result<DiskOptions> {
-        Ok(DiskOptions {
-            also: self.also,
-            reader: match self.reader {
-                ReaderArg::Auto => Reader::Auto,
-                ReaderArg::Guestfs => Reader::Guestfs,
-                ReaderArg::Native => Reader::Native,
-            },
-            keys: self.keys.iter().map(|text| key(text)).collect::<Result<_>>()?,
-            allow_backing: self.allow_backing,
-            exact_file: self.exact_file,
-            cache: std::env::var_os("XDG_CACHE_HOME")
-                .map(PathBuf::from)
-                .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-                .map(|cache| cache.join("imgit")),
-        })
+        let read = ReadOptions { also: self.also, ..self.read.options()? };
+        Ok(DiskOptions { read, exact_file: self.exact_file })
     }
-}
-
-/// As libguestfs's tools spell it.
-fn key(text: &str) -> Result<Key> {
-    let wrong = || Error::Usage("a key is SELECTOR:key:PASSPHRASE or SELECTOR:file:PATH".to_string());
-    let (selector, rest) = text.split_once(':').ok_or_else(wrong)?;
-    let passphrase = match rest.split_once(':').ok_or_else(wrong)? {
-        ("key", passphrase) => passphrase.to_string(),
-        ("file", path) => {
-            let bytes = crate::fs::read_small(path.as_ref(), 1 << 20)?;
-            let text = String::from_utf8(bytes).map_err(|_| Error::invalid(path, "is not UTF-8"))?;
-            text.trim_end_matches('\n').to_string()
-        }
-        _ => return Err(wrong()),
-    };
-    Ok(Key { selector: selector.to_string(), passphrase })
 }
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {

@@ -17,7 +17,7 @@ pub struct Args {
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
     let name = registry_name(&args.repository)?;
-    let tags = args.registries.remote()?.repository(&name)?.tags()?;
+    let tags = args.registries.remote_of(&name)?.repository(&name)?.tags()?;
     let mut out = session.output();
     if out.is_json() {
         let (host, path) = name.host_and_path();

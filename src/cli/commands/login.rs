@@ -56,7 +56,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         false => secret::ask("Password: ")?,
     };
     let credential = Credential::Password { user, password };
-    args.registries.remote()?.login(host, &credential)?;
+    args.registries.remote(Some(host))?.login(host, &credential)?;
     let place = auth.login(&args.registry, &credential)?;
     session.console.say(&format!("Logged in to {}; kept in {place}.", args.registry));
     Ok(0)

@@ -116,7 +116,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
 
 fn mirror_run(args: RunArgs, session: &Session) -> Result<u8> {
     let config = read(&args.config)?;
-    let upstream = Registries(Arc::new(args.registries.remote()?));
+    let upstream = Registries(Arc::new(args.registries.remote(None)?));
     let repo = session.repo_or_new()?;
     loop {
         let options = RunOptions {
@@ -255,8 +255,8 @@ fn status(args: &StatusArgs, session: &Session) -> Result<u8> {
 fn push(args: &PushArgs, session: &Session) -> Result<u8> {
     let config = read(&args.config)?;
     let repo = session.repo()?;
-    let remote = Arc::new(args.registries.remote()?);
     let dest = args.dest.strip_prefix("docker://").unwrap_or(&args.dest).trim_end_matches('/');
+    let remote = Arc::new(args.registries.remote(dest.split('/').next())?);
     let mut out = session.output();
     let mut failed = 0;
     for one in mirror::status(&repo, &config)?.into_iter().filter(|one| one.gone.is_none()) {

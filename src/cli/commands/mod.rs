@@ -37,6 +37,7 @@ pub mod tag;
 pub mod version;
 pub mod whereis;
 
+mod disk_args;
 mod session;
 
 use super::args::Args;

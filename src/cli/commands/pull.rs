@@ -50,7 +50,7 @@ pub struct Args {
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
     let image = registry_name(&args.image)?;
-    let remote = Arc::new(args.registries.remote()?);
+    let remote = Arc::new(args.registries.remote_of(&image)?);
     let images = match args.all_tags {
         false => vec![image],
         true => {

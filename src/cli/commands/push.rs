@@ -55,7 +55,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         replace: false,
         name: version.name.clone(),
         standard_output: || Box::new(std::io::stdout()),
-        outside: Arc::new(args.registries.remote()?),
+        outside: Arc::new(args.registries.remote_of(&dest)?),
         jobs: args.jobs,
         referrers: args.referrers,
     };
