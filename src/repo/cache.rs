@@ -98,13 +98,13 @@ impl Cache {
         }
     }
 
-    /// Makes room for a blob: those not wanted for longest go.
-    fn make_room(&self, size: u64) {
+    /// Blobs go that were not wanted for longest, until the rest may stay.
+    fn shrink(&self) {
         let mut files = self.files();
         files.sort_by_key(|(_, _, modified)| *modified);
         let mut bytes: u64 = files.iter().map(|(_, len, _)| len).sum();
         for (path, len, _) in files {
-            if bytes + size <= self.bytes_max {
+            if bytes <= self.bytes_max {
                 return;
             }
             if fs::remove_file(&path).is_ok() {
@@ -158,8 +158,8 @@ impl<R: Read> Read for Keeping<R> {
         if self.from.count() == self.size
             && let Some(file) = self.file.take()
         {
-            self.cache.make_room(self.size);
             let _ = file.persist(&self.path);
+            self.cache.shrink();
         }
         Ok(len)
     }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bundle;
 mod disks;
+mod encoders;
 mod engine;
 mod flatten;
 mod fuzz_seeds;
@@ -14,6 +15,7 @@ mod logins;
 mod mirrors;
 mod registries;
 mod remote;
+mod repack;
 mod roundtrip;
 mod searches;
 mod sinks;

@@ -18,6 +18,8 @@ test="$test fdisk gdisk e2fsprogs dosfstools mtools xfsprogs btrfs-progs ntfs-3g
 test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
 # Debian's registry, and what makes its passwords and certificates.
 test="$test docker-registry apache2-utils openssl"
+# What compresses layers in the wild; of java, jib's, only what is there is tested.
+test="$test pigz golang-go"
 # What made the fixtures in testdata/.
 testdata="$test libguestfs-tools"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
