@@ -34,6 +34,12 @@ pub trait Endpoints: Send + Sync {
     /// Mirrors in the order they are asked, then the host itself.
     fn of(&self, name: &ImageName) -> Result<Vec<Endpoint>>;
 
+    /// Where it is pushed to: mirrors and what is rewritten are for reading.
+    fn destination(&self, name: &ImageName) -> Result<Endpoint> {
+        let (host, path) = name.host_and_path();
+        Ok(Endpoint::new(host, path))
+    }
+
     /// The registry itself, for what is not about a repository; [`Endpoint::repository`] is empty.
     fn at(&self, host: &str) -> Result<Endpoint> {
         Ok(Endpoint::new(host, ""))

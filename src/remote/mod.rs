@@ -131,6 +131,13 @@ impl Remote {
         Repository::new(self.shared.runtime.clone(), name, places)
     }
 
+    /// The repository that `name` is pushed to.
+    pub fn destination(&self, name: &ImageName) -> Result<Repository> {
+        name.check_for_registry()?;
+        let place = self.place(self.shared.settings.endpoints.destination(name)?)?;
+        Repository::new(self.shared.runtime.clone(), name, vec![place])
+    }
+
     /// Checks who we are at a host, or would be with `credential`.
     ///
     /// A registry that asks nobody takes anything. Nothing of it is remembered.

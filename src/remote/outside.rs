@@ -32,7 +32,7 @@ impl Outside for Remote {
             .filter(|(other, other_path)| *other == host && *other_path != path);
         let options =
             SinkOptions { tags: Tags::AsNamed, mount_from: near.into_iter().map(|(_, path)| path).collect() };
-        Ok(Box::new(self.repository(name)?.sink(options)?))
+        Ok(Box::new(self.destination(name)?.sink(options)?))
     }
 }
 

@@ -32,7 +32,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     if name.tag().is_none() && name.digest().is_none() {
         return Err(Error::Usage(format!("docker://{name} has neither tag nor digest")));
     }
-    let repository = args.registries.remote_of(&name)?.repository(&name)?;
+    let repository = args.registries.remote_of(&name)?.destination(&name)?;
     let absent = || Error::not_found("image", name.full());
     let digest = repository.head(&Reference::of(&name))?.ok_or_else(absent)?.digest;
     repository.delete(&Reference::from(&digest))?;

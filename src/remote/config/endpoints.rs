@@ -17,11 +17,6 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Where to push an image.
-    pub fn destination(&self, name: &ImageName) -> Result<Endpoint> {
-        self.endpoint(self.registries.destination(name)?)
-    }
-
     fn endpoint(&self, source: Source) -> Result<Endpoint> {
         let certs = self.certs.of(&source.host)?;
         Ok(Endpoint {
@@ -38,6 +33,10 @@ impl Hosts {
 impl Endpoints for Hosts {
     fn of(&self, name: &ImageName) -> Result<Vec<Endpoint>> {
         self.registries.sources(name)?.into_iter().map(|source| self.endpoint(source)).collect()
+    }
+
+    fn destination(&self, name: &ImageName) -> Result<Endpoint> {
+        self.endpoint(self.registries.destination(name)?)
     }
 
     fn at(&self, host: &str) -> Result<Endpoint> {
