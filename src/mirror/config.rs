@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::oci::name::ImageName;
 use crate::oci::platform::Platform;
 use globset::Glob;
+use globset::GlobBuilder;
 use globset::GlobMatcher;
 use regex::Regex;
 use semver::VersionReq;
@@ -25,9 +26,9 @@ pub struct Config {
 /// One repository of a registry, or several whose names fit a pattern.
 #[derive(Debug)]
 pub struct Repository {
-    /// `docker.io/library/debian`; `*` stands for anything behind the host.
+    /// `docker.io/library/debian`, or a pattern behind the host: `r.io/team/*`, `r.io/**`.
     pub from: String,
-    /// What it is called in the store; the same where the file does not say.
+    /// What it is called in the store; the same where the file does not say. A pattern has a `*` here too.
     pub to: Option<String>,
     pub tags: Tags,
     /// None: all of them, as they come.
@@ -81,21 +82,21 @@ impl Repository {
         self.from.split_once('/').expect("`from` was parsed with a host in front")
     }
 
-    /// Says whether `name` is one of those meant.
+    /// Says whether `name` is one of those meant: `*` is within a part of the path, `**` over several.
     pub fn fits(&self, name: &ImageName) -> bool {
         let (host, path) = name.host_and_path();
-        Glob::new(&self.from).is_ok_and(|glob| glob.compile_matcher().is_match(format!("{host}/{path}")))
+        let glob = GlobBuilder::new(&self.from).literal_separator(true).build();
+        glob.is_ok_and(|glob| glob.compile_matcher().is_match(format!("{host}/{path}")))
     }
 
-    /// What the repository `name` is called in the store: of a pattern's `to`, `*` is the last part of it.
+    /// What the repository `name` is called in the store. Of a pattern's `to`, `*` is what follows the
+    /// parts of `from` that have none.
     pub fn name_in_store(&self, name: &ImageName) -> Result<ImageName> {
-        match &self.to {
-            None => Ok(name.clone()),
-            Some(to) => {
-                let last = name.name().rsplit('/').next().unwrap_or(name.name());
-                ImageName::parse(&to.replace('*', last))
-            }
-        }
+        let Some(to) = &self.to else { return Ok(name.clone()) };
+        let (host, path) = name.host_and_path();
+        let full = format!("{host}/{path}");
+        let fixed = self.from.find('*').map_or(0, |star| self.from[..star].rfind('/').map_or(0, |at| at + 1));
+        ImageName::parse(&to.replace('*', full.get(fixed..).unwrap_or(&full)))
     }
 }
 
@@ -253,9 +254,19 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_names_each_by_its_last_part() {
-        let config = Config::parse("f", "[[repository]]\nfrom = 'r.io/team/*'\nto = 'ours/*'").unwrap();
-        let name = ImageName::parse("r.io/team/web").unwrap();
-        assert_eq!(config.repositories[0].name_in_store(&name).unwrap().name(), "ours/web");
+    fn a_pattern_names_each_by_what_it_stands_for() {
+        let check = |from: &str, name: &str, expected: Option<&str>| {
+            let config =
+                Config::parse("f", &format!("[[repository]]\nfrom = '{from}'\nto = 'ours/*'")).unwrap();
+            let (repository, name) = (&config.repositories[0], ImageName::parse(name).unwrap());
+            let found = repository.fits(&name).then(|| repository.name_in_store(&name).unwrap().to_string());
+            assert_eq!(found.as_deref(), expected, "{from} {name}");
+        };
+        check("r.io/team/*", "r.io/team/web", Some("ours/web"));
+        check("r.io/team/w*", "r.io/team/web", Some("ours/web"));
+        check("r.io/team/*", "r.io/team/a/b", None);
+        check("r.io/team/**", "r.io/team/a/b", Some("ours/a/b"));
+        check("r.io/*", "r.io/team/web", None);
+        check("docker.io/library/*", "debian", Some("ours/debian"));
     }
 }

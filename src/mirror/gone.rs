@@ -16,11 +16,12 @@ use crate::repo::Signature;
 /// In front of the name of what was pruned. `catalog` leaves these out.
 pub const HIDDEN: &str = "gone/";
 
-/// The branches that were fetched from the repository `from`, each with the tag that it had there.
-pub fn fetched_from(repo: &Repo, from: &ImageName) -> Result<Vec<(Ref, Commit, String)>> {
+/// The branches of `to` that were fetched from the repository `from`, each with the tag that it had
+/// there. What a person pulled from the same place under another name is none of a mirror's.
+pub fn fetched_from(repo: &Repo, from: &ImageName, to: &ImageName) -> Result<Vec<(Ref, Commit, String)>> {
     let mut found = Vec::new();
     for branch in repo.refs()? {
-        if branch.kind != RefKind::Branch || branch.name.name().starts_with(HIDDEN) {
+        if branch.kind != RefKind::Branch || branch.name.name() != to.name() {
             continue;
         }
         let commit = repo.commit(&branch.commit)?;

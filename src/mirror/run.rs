@@ -94,6 +94,7 @@ pub fn run(
     progress.begin("asking which tags there are", None);
     let patterns = config.repositories.iter().map(|repository| (repository.host_and_path().0, repository));
     let repositories = run.by_host(config, patterns, |repository| run.expand(repository));
+    let repositories = run.without_clashes(repositories);
     let repositories = repositories.iter().map(|(of, name)| (of.host_and_path().0, (*of, name.clone())));
     let tasks = run.by_host(config, repositories, |(of, name)| run.plan(of, &name));
     progress.begin("mirroring", None);
@@ -195,6 +196,30 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Two repositories under one name would take turns on its branches: the second is refused.
+    fn without_clashes(&self, all: Vec<(&'a Repository, ImageName)>) -> Vec<(&'a Repository, ImageName)> {
+        let mut taken: BTreeMap<ImageName, ImageName> = BTreeMap::new();
+        let mut kept = Vec::new();
+        for (repository, from) in all {
+            let outcome = repository.name_in_store(&from).map(|to| match taken.get(&to) {
+                Some(other) if *other != from => Some(Error::Usage(format!(
+                    "{} would be {to} in the store, as {} is already",
+                    from.full(),
+                    other.full()
+                ))),
+                _ => {
+                    taken.insert(to, from.clone());
+                    None
+                }
+            });
+            match outcome {
+                Ok(None) => kept.push((repository, from)),
+                Ok(Some(err)) | Err(err) => self.tell(from, None, Outcome::Failed(err)),
+            }
+        }
+        kept
+    }
+
     /// The tags that are wanted, and the branches whose tag is gone.
     fn plan(&self, repository: &'a Repository, from: &ImageName) -> Vec<Task<'a>> {
         let plan = || -> Result<Vec<Task<'a>>> {
@@ -209,7 +234,8 @@ impl<'a> Run<'a> {
             for tag in repository.tags.of(&all) {
                 tasks.push(Task::Tag(repository, from.with_tag(&tag)?));
             }
-            for (branch, commit, tag) in gone::fetched_from(self.repo, from)? {
+            let to = repository.name_in_store(from)?;
+            for (branch, commit, tag) in gone::fetched_from(self.repo, from, &to)? {
                 if !all.contains(&tag) {
                     tasks.push(Task::Gone(from.with_tag(&tag)?, Box::new((branch, commit))));
                 }

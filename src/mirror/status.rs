@@ -27,7 +27,7 @@ pub fn status(repo: &Repo, config: &Config) -> Result<Vec<Mirrored>> {
     let mut all = Vec::new();
     for repository in &config.repositories {
         for from in known(repo, repository)? {
-            for (branch, commit, tag) in gone::fetched_from(repo, &from)? {
+            for (branch, commit, tag) in gone::fetched_from(repo, &from, &repository.name_in_store(&from)?)? {
                 all.push(Mirrored {
                     from: from.with_tag(&tag)?,
                     to: branch.name,

@@ -1,5 +1,7 @@
 //! podman's own service as the engine: what goes in and comes out is what podman says it has.
 
+use crate::support::Outcome;
+use crate::support::World;
 use imgit::oci::digest::Digest;
 use imgit::oci::docker_archive::DockerArchiveSink;
 use imgit::oci::sink::Sink;
@@ -166,4 +168,23 @@ fn copy(source: &dyn imgit::oci::source::Source, mut sink: Box<dyn Sink>, root: 
         sink.put(blob, &mut source.open(blob).unwrap()).unwrap();
     }
     sink.finish(std::slice::from_ref(root)).unwrap();
+}
+
+#[test]
+fn the_command_line_puts_images_into_the_engine_and_gets_them_back() {
+    let (podman, world) = (Podman::start(), World::new());
+    let imgit = |line: &str| {
+        let mut command = world.command();
+        command.env("DOCKER_HOST", format!("unix://{}", podman.path("engine.sock").display()));
+        let outcome = Outcome::of(command.args(line.split_whitespace()).output().unwrap());
+        assert_eq!(outcome.code, 0, "{line}: {outcome}");
+        outcome.stdout
+    };
+    imgit("import oci:testdata/web-v1.oci:v1 web:v1");
+    let config = imgit("inspect --config web:v1");
+    imgit("export web:v1 docker-daemon:example.com/web:v1");
+    assert!(podman.image("example.com/web:v1").contains(&crate::support::sha256(config.as_bytes())));
+    imgit("import docker-daemon:example.com/web:v1 back");
+    assert_eq!(imgit("inspect --config back"), config);
+    assert_eq!(imgit("diff web:v1 back"), "");
 }

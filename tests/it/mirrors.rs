@@ -94,3 +94,37 @@ fn one_that_fails_ends_the_run_or_is_told_at_its_end() {
     world.write("mirror.toml", "[[repository]]\nfrom = 'debian'\ntag = ['12']\n");
     assert!(world.fails(6, "mirror run mirror.toml").contains("unknown field `tag`"));
 }
+
+#[test]
+fn what_was_pulled_by_hand_is_none_of_a_mirrors() {
+    let (world, registry) = (World::new(), Registry::start());
+    registry.push("web-v1.oci:v1", "web:1");
+    world.ok(&format!("pull {} mine:1", registry.name("web:1")));
+    world.ok(&format!("pull {} web:old", registry.name("web:1")));
+    world.write(
+        "mirror.toml",
+        format!("[[repository]]\nfrom = '{}/w*'\nto = 'web*'\nglob = ['*']\n", registry.address),
+    );
+    // `web*` with `web` in place of the star.
+    assert_eq!(run(&world, 0, ""), pairs(&[("webweb:1", "fetched")]));
+    world.ok(&format!("delete docker://{}", registry.name("web:1")));
+    registry.push("notes-zstd.oci:notes", "web:2");
+    assert_eq!(run(&world, 0, "--prune"), pairs(&[("webweb:1", "pruned"), ("webweb:2", "fetched")]));
+    assert!(!world.ok("show mine:1").contains("imgit.gone"));
+    let to = registry.name("far");
+    let sent = world.ok(&format!("mirror push mirror.toml {to}"));
+    assert_eq!(sent.lines().count(), 1, "{sent}");
+    assert_eq!(registry.raw("far/web:2"), registry.raw("web:2"));
+}
+
+#[test]
+fn two_sources_do_not_take_turns_on_one_name() {
+    let (world, registry) = (World::new(), Registry::start());
+    registry.push("web-v1.oci:v1", "a/web:1");
+    registry.push("notes-zstd.oci:notes", "b/web:1");
+    let from = |at: &str| format!("[[repository]]\nfrom = '{}/{at}/web'\nto = 'web'\n", registry.address);
+    world.write("mirror.toml", from("a") + &from("b"));
+    let outcomes = run(&world, 3, "--keep-going");
+    assert_eq!(outcomes, pairs(&[("-", "failed"), ("web:1", "fetched")]));
+    assert!(world.fails(2, "mirror run mirror.toml").contains("as "), "says whose it is");
+}

@@ -35,6 +35,9 @@ pub struct Args {
     /// Signatures, SBOMs and whatever else refers to the image come along
     #[arg(long)]
     referrers: bool,
+    /// Keep recipes in place of compressed layers, where they can be made again (see repack)
+    #[arg(long)]
+    repack: bool,
     /// Why, for the log
     #[arg(short, long)]
     message: Option<String>,
@@ -70,11 +73,16 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         referrers: args.referrers,
     };
     let repo = session.repo_or_new()?;
+    let mut new = Vec::new();
     for image in images {
         let location = Location::Docker(image);
         session.console.say(&format!("Pulling {location}"));
         let report = crate::import::import(&repo, &location, &options, session.progress())?;
         import::print(session, &report)?;
+        new.extend(report.refs.iter().filter(|one| !one.unchanged).map(|one| one.commit));
+    }
+    if args.repack && !new.is_empty() {
+        super::repack::after_import(session, &repo, new)?;
     }
     Ok(0)
 }
