@@ -260,7 +260,10 @@ impl Host {
                 self.hear_warnings(&response);
                 Ok(response)
             }
-            Ok(Err(err)) if err.is_connect() => Err(Trouble::Connect(broken(doing(), err))),
+            // Nobody who is silent on one port speaks something else there.
+            Ok(Err(err)) if err.is_connect() && !err.is_timeout() => {
+                Err(Trouble::Connect(broken(doing(), err)))
+            }
             Ok(Err(err)) => Err(Trouble::Other(broken(doing(), err))),
             Err(_) => Err(Trouble::Other(silent(doing(), patience))),
         }

@@ -18,6 +18,7 @@ use crate::remote::call::Call;
 use crate::remote::call::header;
 use crate::remote::call::is_busy;
 use crate::remote::call::silent;
+use crate::remote::download;
 use crate::remote::repository::Place;
 use crate::remote::retry::Failure;
 use crate::remote::retry::Retry;
@@ -117,6 +118,10 @@ pub fn upload(
                     return Err(error);
                 }
                 session = runtime.run(status(place, blob, current))?;
+                // It may have been the answer alone that was lost.
+                if session.is_none() && runtime.run(download::is_there(place, blob)).unwrap_or(false) {
+                    return Ok(());
+                }
             }
         }
     }
@@ -317,9 +322,7 @@ fn closed(
     answer: &Answer,
 ) -> Result<(), Failure> {
     accepted(call, answer)?;
-    if answer.status == StatusCode::ACCEPTED
-        && !runtime.run(crate::remote::download::is_there(place, blob))?
-    {
+    if answer.status == StatusCode::ACCEPTED && !runtime.run(download::is_there(place, blob))? {
         let words = "it took the whole blob and does not have it".into();
         return Err(Error::Server { thing: call.thing(), status: 202, words }.into());
     }

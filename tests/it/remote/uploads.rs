@@ -23,6 +23,8 @@ enum Fate {
     Taken,
     /// So many bytes are read, and the connection is gone.
     Cut(usize),
+    /// All is read and kept, and the answer is lost.
+    Unheard,
     /// Refused with this status once so many bytes are read.
     Refused(usize, &'static str),
 }
@@ -59,6 +61,9 @@ fn registry(habits: Habits) -> (Server, Arc<Mutex<Uploads>>) {
                 reply.send("204 No Content", &[("Location", &location), ("Range", &range)], b"");
             }
             "PUT" | "PATCH" => body(&habits, &mut state, request, reply),
+            "HEAD" if !state.done.is_empty() => {
+                reply.head("200 OK", &[("Content-Length", &SIZE.to_string())])
+            }
             "DELETE" => reply.send("204 No Content", &[], b""),
             _ => reply.send("404 Not Found", &[], b""),
         }
@@ -85,7 +90,7 @@ fn body(habits: &Habits, state: &mut Uploads, request: &Request, reply: &mut Rep
             );
             return;
         }
-        Fate::Taken => {}
+        Fate::Taken | Fate::Unheard => {}
     }
     if request.method == "PATCH" {
         let range = format!("{}-{}", state.partial.len(), state.partial.len() + length - 1);
@@ -99,7 +104,9 @@ fn body(habits: &Habits, state: &mut Uploads, request: &Request, reply: &mut Rep
     assert!(request.target.contains("digest=sha256%3A"), "{}", request.target);
     let done = std::mem::take(&mut state.partial);
     state.done.push(done);
-    reply.send("201 Created", &[], b"");
+    if !matches!(fate, Fate::Unheard) {
+        reply.send("201 Created", &[], b"");
+    }
 }
 
 const SIZE: usize = 12 << 20;
@@ -138,15 +145,23 @@ fn a_server_that_forgets_is_sent_all_of_it_again() {
         let (outcome, asked) =
             put(forgets(|n| if n == 0 { Fate::Refused(0, "503 Busy") } else { Fate::Taken }), again);
         outcome.unwrap();
-        assert_eq!(asked, "POST PUT GET POST PUT");
+        assert_eq!(asked, "POST PUT GET HEAD POST PUT");
     }
     let cut = |n| if n == 0 { Fate::Cut(SIZE - 1000) } else { Fate::Taken };
     let (outcome, asked) = put(forgets(cut), true);
     outcome.unwrap();
-    assert_eq!(asked, "POST PUT GET POST PUT");
+    assert_eq!(asked, "POST PUT GET HEAD POST PUT");
     let (outcome, _) = put(forgets(cut), false);
     let err = outcome.unwrap_err();
     assert!(err.to_string().starts_with("cannot go on sending blob sha256:"), "{err:?}");
+}
+
+#[test]
+fn a_blob_that_arrived_is_not_sent_again() {
+    let habits = Habits { remembers: false, fate: |_| Fate::Unheard, location: relative };
+    let (outcome, asked) = put(habits, false);
+    outcome.unwrap();
+    assert_eq!(asked, "POST PUT GET HEAD");
 }
 
 #[test]
@@ -172,7 +187,7 @@ fn an_upload_that_lasts_not_is_cancelled() {
     let habits = Habits { remembers: false, fate: |_| Fate::Refused(0, "500 Bad"), location: relative };
     let (outcome, asked) = put(habits, true);
     assert!(matches!(outcome.unwrap_err(), Error::Server { status: 500, .. }));
-    assert_eq!(asked, "POST PUT GET POST PUT GET POST PUT DELETE");
+    assert_eq!(asked, "POST PUT GET HEAD POST PUT GET HEAD POST PUT DELETE");
 }
 
 #[test]
