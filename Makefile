@@ -2,10 +2,10 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo build check fmt clippy doc test slow fuzz bench bench-disks testdata clean
+.PHONY: help demo build check fmt clippy doc test slow fuzz bench bench-disks bench-registry testdata clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build, then import, log, diff and export two real images in a temporary store
 	@tests/demo.sh
@@ -47,6 +47,11 @@ bench-disks: build ## compare with tar, restic, qemu-img and virt-tar-out on VM 
 	@tests/bench/corpus.sh
 	@tests/bench/disks.sh
 	@IMGIT=target/release/imgit tests/bench/disks.py --appliance
+
+bench-registry: build ## compare pull and push with skopeo and podman; writes tests/bench/REGISTRY.md
+	@tests/support/install.sh bench
+	@tests/bench/corpus.sh
+	@IMGIT=target/release/imgit tests/bench/registry.py
 
 testdata: ## make the fixtures in testdata/ anew (root)
 	@tests/support/install.sh testdata

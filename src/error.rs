@@ -56,6 +56,15 @@ pub enum Error {
     /// Somebody else moved the ref between our reading it and our writing it.
     #[error("{name} moved while this ran: expected {expected}, found {found}")]
     Moved { name: String, expected: String, found: String },
+    /// A server did not let us: nobody is logged in, or they may not. `words` are the server's own.
+    #[error("access to {thing} denied{}", after_colon(words))]
+    Denied { thing: String, words: String },
+    /// A server answered with a failure of its own. `words` are its own, made safe to show.
+    #[error("{thing}: the server answered {status}{}", after_colon(words))]
+    Server { thing: String, status: u16, words: String },
+    /// The other side could not be reached, broke off or fell silent.
+    #[error("cannot {doing}")]
+    Network { doing: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("interrupted")]
     Interrupted,
     /// redb reported a fault of its own; the index can be rebuilt from the packs.
@@ -114,6 +123,10 @@ impl Error {
             }
         }
     }
+}
+
+fn after_colon(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(": {words}") }
 }
 
 /// An [`Error`] crossing a `std::io::Read` or `Write` keeps its identity inside the `io::Error`.

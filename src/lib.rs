@@ -11,6 +11,7 @@
 //! ```text
 //! cli                                   what is typed, what is printed, how it ends
 //!  │
+//!  ├─ mirror                            many imports, as one file says
 //!  ├─ import  export  bundle            deeds: synchronous, silent, progress last
 //!  ├─ inspect  upkeep
 //!  │      │
@@ -20,6 +21,8 @@
 //!         │
 //!       store                           packs (the truth) and redb (their index)
 //!
+//!  remote   wire                        registries: the client, and its protocol without sockets
+//!  remote  wire                         registries and engines, as places of images
 //!  oci   layer   disk   tree   fs       formats, and the door to the host's files
 //!  codec content hash progress attr path id error  words
 //! ```
@@ -45,11 +48,13 @@
 //!   given to the host on import, but for the extents that a vmdk has in its own folder, and for the
 //!   backing files of a qcow2 where the person allows them. On a checkout paths are resolved by
 //!   descriptors below the folder.
-//! - [`inspect`] reads no file contents, but for `diff --patch` and a comparison with a folder.
+//! - [`inspect`] reads no file contents, but for `diff --patch` and a comparison with a
+//!   folder or a disk of the host, of which nothing is stored.
 //! - No deed knows another, and none prints: [`cli`] is the only one that writes to the terminal.
 //! - An error keeps its identity on the way up ([`error::Error`]); only the face makes words and an
 //!   exit code of it.
-//! - There are no sockets and no async yet; when they come they stay in modules of their own.
+//! - Sockets and async stay in [`remote`], which blocks its callers; it knows no store: a registry
+//!   is one more [`oci::source::Source`] and [`oci::sink::Sink`].
 //!
 //! # How to read it
 //!
@@ -72,10 +77,13 @@ pub mod id;
 pub mod import;
 pub mod inspect;
 pub mod layer;
+pub mod mirror;
 pub mod oci;
 pub mod path;
 pub mod progress;
+pub mod remote;
 pub mod repo;
 pub mod store;
 pub mod tree;
 pub mod upkeep;
+pub mod wire;

@@ -217,6 +217,10 @@ impl Table {
                 match row.source {
                     BlobSource::Content(id) => put_id(out, 1, &id.0),
                     BlobSource::Recipe(id) => put_id(out, 2, &id.0),
+                    BlobSource::Encoded { how, of } => {
+                        put_id(out, 3, &how.0);
+                        out.extend_from_slice(&of.0);
+                    }
                 }
                 put_varint(out, row.size);
                 match row.diff_id {
@@ -284,6 +288,7 @@ impl Table {
                 let source = match reader.byte()? {
                     1 => BlobSource::Content(ContentId(reader.array()?)),
                     2 => BlobSource::Recipe(DiffId(reader.array()?)),
+                    3 => BlobSource::Encoded { how: ContentId(reader.array()?), of: DiffId(reader.array()?) },
                     kind => return Err(reader.invalid(format!("has a blob of kind {kind}"))),
                 };
                 let size = reader.varint()?;

@@ -139,6 +139,7 @@ impl Proof<'_> {
         match row.source {
             BlobSource::Content(id) => self.kept_blob(digest, row, id)?,
             BlobSource::Recipe(id) => self.rebuilt_blob(digest, row, id)?,
+            BlobSource::Encoded { how, of } => self.encoded_blob(digest, row, &how, of)?,
         }
         Ok(true)
     }
@@ -176,7 +177,7 @@ impl Proof<'_> {
     /// The SHA-256 of what a compressed layer holds.
     fn unpack(&self, id: &ContentId, size: u64) -> Result<DiffId> {
         let source = Whole { staged: self.staged, id, size };
-        let (to_reader, packed) = crate::repo::pipe::pipe();
+        let (to_reader, packed) = crate::repo::pipe::pipe("the blob");
         std::thread::scope(|scope| {
             scope.spawn(move || to_reader.fill(|out| source.write(out)));
             let (_, mut plain) = compression::decoder("layer", packed, &DecodeLimits::default())?;

@@ -104,6 +104,15 @@ pub enum Verb {
     Init(commands::init::Args),
     Import(commands::import::Args),
     Export(commands::export::Args),
+    Pull(commands::pull::Args),
+    Push(commands::push::Args),
+    #[command(visible_alias = "cp")]
+    Copy(commands::copy::Args),
+    ListTags(commands::list_tags::Args),
+    Delete(commands::delete::Args),
+    Mirror(commands::mirror::Args),
+    Login(commands::login::Args),
+    Logout(commands::logout::Args),
     Catalog(commands::catalog::Args),
     Inspect(commands::inspect::Args),
     Log(commands::log::Args),
@@ -120,6 +129,7 @@ pub enum Verb {
     Restore(commands::restore::Args),
     Reflog(commands::reflog::Args),
     Gc(commands::gc::Args),
+    Repack(commands::repack::Args),
     Fsck(commands::fsck::Args),
     Help(commands::help::Args),
     Completion(commands::completion::Args),
@@ -130,10 +140,11 @@ pub enum Verb {
 /// The verbs as `imgit --help` lists them; clap knows no groups.
 const GROUPS: &[(&str, &[&str])] = &[
     ("In and out", &["import", "export", "bundle"]),
+    ("Registries", &["pull", "push", "copy", "list-tags", "delete", "mirror", "login", "logout"]),
     ("Versions", &["catalog", "log", "show", "diff", "inspect"]),
     ("Names", &["branch", "tag", "restore", "reflog"]),
     ("Files", &["ls", "cat", "find", "whereis", "du"]),
-    ("Store", &["init", "fsck", "gc"]),
+    ("Store", &["init", "repack", "gc", "fsck"]),
     ("Help", &["help", "completion", "man", "version"]),
 ];
 

@@ -12,6 +12,8 @@ pub const USAGE: u8 = 2;
 /// Some of the things asked for failed; the others are done.
 pub const PARTIAL: u8 = 3;
 pub const NOT_FOUND: u8 = 4;
+/// A registry did not let us.
+pub const DENIED: u8 = 5;
 pub const DAMAGE: u8 = 6;
 pub const NO_STORE: u8 = 10;
 pub const LOCKED: u8 = 11;
@@ -25,6 +27,7 @@ Exit codes:
     2  the command line was wrong; in `diff`: any failure
     3  done in part: some files or images failed
     4  no such image, ref, path or file
+    5  a registry denied access
     6  digest mismatch, input that is corrupt or over a limit, damaged store
    10  there is no store
    11  a lock was not had within --lock-timeout
@@ -38,6 +41,7 @@ pub fn code(err: &Error, verb_is_diff: bool) -> u8 {
     match err.root() {
         Error::Usage(_) => USAGE,
         Error::NotFound { .. } => NOT_FOUND,
+        Error::Denied { .. } => DENIED,
         Error::Mismatch { .. } | Error::Corrupt { .. } | Error::Invalid { .. } | Error::Limit { .. } => {
             DAMAGE
         }

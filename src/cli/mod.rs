@@ -5,6 +5,8 @@ mod commands;
 mod error;
 mod output;
 mod progress;
+mod registries;
+mod secret;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@ pub mod format;
 pub mod guest;
 pub mod guestfs;
 pub mod joined;
+pub mod machine;
 pub mod native;
 mod number;
 pub mod partition;

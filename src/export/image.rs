@@ -59,6 +59,10 @@ pub fn to_sink(
 
 /// A layout names images by a tag alone, docker by name and tag.
 fn name_there(location: &Location, name: Option<&RefName>) -> Option<String> {
+    if let Location::Docker(there) = location {
+        // By digest alone it is found by its digest alone.
+        return there.tag().map(str::to_string);
+    }
     let docker = matches!(location, Location::DockerArchive { .. } | Location::DockerDaemon(_));
     match (location.reference(), name) {
         (Some(tag), Some(name)) if docker && !tag.contains([':', '/']) => {

@@ -24,17 +24,29 @@ pub struct AtomicFile {
 
 /// Replaces the file at `path` by these bytes.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
+    write(AtomicFile::create(path)?, bytes)
+}
+
+/// Like [`write_atomic`], for a secret: the file's mode is 0600 from its first byte on.
+pub fn write_atomic_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(AtomicFile::create_with_mode(path, 0o600)?, bytes)
+}
+
+fn write(mut file: AtomicFile, bytes: &[u8]) -> Result<()> {
+    file.write_all(bytes).map_err(Error::io("write", file.path()))?;
     file.finish()
 }
 
 impl AtomicFile {
     /// Nothing is at `path` before [`AtomicFile::finish`]. Its mode is 0666 less the umask.
     pub fn create(path: &Path) -> Result<AtomicFile> {
+        AtomicFile::create_with_mode(path, 0o666)
+    }
+
+    fn create_with_mode(path: &Path, mode: u32) -> Result<AtomicFile> {
         let file = tempfile::Builder::new()
             .prefix(".imgit-tmp-")
-            .permissions(Permissions::from_mode(0o666))
+            .permissions(Permissions::from_mode(mode))
             .tempfile_in(folder_of(path))
             .map_err(Error::io("create", path))?;
         Ok(AtomicFile { file, path: path.to_path_buf() })
@@ -111,6 +123,16 @@ mod tests {
         drop(file);
         assert_eq!(crate::fs::list(folder.path()).unwrap(), [b"index.json"]);
         assert_eq!(crate::fs::read_small(&path, 9).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_secret_is_nobody_elses_even_where_the_old_file_was() {
+        let folder = crate::fs::temp_dir().unwrap();
+        let path = folder.path().join("auth.json");
+        write_atomic(&path, b"old").unwrap();
+        write_atomic_private(&path, b"new").unwrap();
+        let mode = crate::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!((crate::fs::read_small(&path, 9).unwrap(), mode & 0o777), (b"new".to_vec(), 0o600));
     }
 
     #[test]

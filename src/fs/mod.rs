@@ -15,6 +15,7 @@ pub mod xattrs;
 
 pub use atomic::AtomicFile;
 pub use atomic::write_atomic;
+pub use atomic::write_atomic_private;
 pub use folder::Folder;
 pub use std::fs::File;
 pub use std::fs::Metadata;
@@ -29,6 +30,7 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -85,6 +87,12 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(Error::io("create", path))
 }
 
+/// Makes a directory and those above it that are missing, all of them for their owner only.
+pub fn create_private_dir_all(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path).map_err(Error::io("create", path))
+}
+
 /// Makes one directory; one that is there is [`Error::Exists`].
 pub fn create_dir(path: &Path) -> Result<()> {
     match std::fs::create_dir(path) {
@@ -129,6 +137,19 @@ pub fn remove_dir_all(path: &Path) -> Result<()> {
 
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(Error::io("rename", from))
+}
+
+/// Makes a file that can be run, with its time of last change.
+pub fn write_program(path: &Path, bytes: &[u8], modified: std::time::SystemTime) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o700)
+        .open(path)
+        .map_err(Error::io("create", path))?;
+    file.write_all(bytes).and_then(|()| file.set_modified(modified)).map_err(Error::io("write", path))
 }
 
 /// The path with symlinks and dots resolved.

@@ -17,6 +17,9 @@ use crate::id::TreeId;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
 
+/// The label of a version whose source has it no more, with the date when that was found.
+pub const GONE: &str = "imgit.gone";
+
 pub const COMMIT_VERSION: u8 = 1;
 
 /// No place on earth was ever a day and two hours off; the bound of the date library.

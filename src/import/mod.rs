@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::history::commit::Artifact;
 use crate::history::commit::Commit;
+use crate::history::commit::GONE;
 use crate::history::commit::PlatformTree;
 use crate::history::refs::RefKind;
 use crate::history::refs::RefName;
@@ -121,6 +122,11 @@ fn import_once(
     };
     let location = &location;
     let failed = || format!("cannot import {location}");
+    if let Some(content) = &content
+        && let Some(report) = unmoved(repo, location, content, options)?
+    {
+        return Ok(report);
+    }
     let mut work =
         Work { repo, options, tx: repo.begin()?, recipes: HashMap::new(), layers_read: 0, layers_known: 0 };
     let one_name = || match &options.name {
@@ -160,6 +166,44 @@ fn import_once(
         false => None,
     };
     Ok(ImportReport { location: location.clone(), refs, committed, layers_read, layers_known })
+}
+
+/// One platform of an image, from a tag that has not moved since: known without asking for the index
+/// again, which the store does not keep.
+fn unmoved(
+    repo: &Repo,
+    location: &Location,
+    content: &Content,
+    options: &ImportOptions,
+) -> Result<Option<ImportReport>> {
+    let (Location::Docker(_), Some(wanted), false, Content::Images { roots, .. }) =
+        (location, &options.platform, options.referrers, content)
+    else {
+        return Ok(None);
+    };
+    let source = exact(location, Some(content)).to_string();
+    let is_wanted = |tree: &PlatformTree| {
+        Platform::parse(&tree.platform).is_ok_and(|there| wanted.rank(&there).is_some())
+    };
+    let mut refs = Vec::new();
+    for (_, names) in naming::name_all(roots.clone(), location, options.name.as_ref())? {
+        for name in names {
+            let Some(head) = repo.reference(&name)? else { return Ok(None) };
+            let commit = repo.commit(&head.commit)?;
+            let is_same = commit.source == source && !commit.labels.contains_key(GONE);
+            if !is_same || commit.trees.len() != 1 || !is_wanted(&commit.trees[0]) {
+                return Ok(None);
+            }
+            refs.push(Imported { name, commit: head.commit, unchanged: true, artifact: commit.artifact });
+        }
+    }
+    Ok(Some(ImportReport {
+        location: location.clone(),
+        refs,
+        committed: None,
+        layers_read: 0,
+        layers_known: 0,
+    }))
 }
 
 /// What a commit says of where it came from: a tag of a registry with what it stood for.
@@ -212,7 +256,8 @@ impl Work<'_> {
         let head = head.map(|head| head.commit);
         if let Some(id) = head {
             let commit = repo.commit(&id)?;
-            if commit.artifact == taken.artifact && commit.trees == taken.trees {
+            let is_gone = commit.labels.contains_key(GONE);
+            if commit.artifact == taken.artifact && commit.trees == taken.trees && !is_gone {
                 return Ok(Imported {
                     name: name.clone(),
                     commit: id,

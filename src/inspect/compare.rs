@@ -1,7 +1,10 @@
-//! Two sides made comparable: versions, single layers, or folders of the host, in any mix.
+//! Two sides made comparable: versions, single layers, folders or disks of the host, in any mix.
 
+use super::disk;
+use super::disk::Texts;
 use crate::content::ContentSource;
 use crate::content::HashSink;
+use crate::disk::machine::ReadOptions;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
@@ -28,6 +31,7 @@ use crate::tree::walk;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::path::PathBuf;
 
 pub struct Side<'a> {
@@ -42,7 +46,21 @@ pub struct Side<'a> {
 enum Files<'a> {
     Store(&'a Repo),
     Folder(PathBuf),
+    Disk(Texts),
 }
+
+/// What a file is to somebody who compares lines.
+pub enum Lines {
+    Text(Vec<u8>),
+    Binary,
+    TooLarge,
+}
+
+/// As git does: a NUL within so many bytes makes a file binary.
+const BINARY_PROBE_BYTES: usize = 8000;
+
+/// Larger files are not compared by lines.
+pub const LINES_BYTES_MAX: u64 = 4 << 20;
 
 impl<'a> Side<'a> {
     /// A version as a whole, on the platform asked for.
@@ -135,32 +153,74 @@ impl<'a> Side<'a> {
         })
     }
 
+    /// A disk of the host, in `format` where that is said, read and hashed but not stored: its file
+    /// system `device`, or all of it as the machine would see it. For [`Side::lines`] its texts are
+    /// kept in a temporary file if `with_lines` says so.
+    pub fn disk(
+        path: &Path,
+        format: Option<&str>,
+        device: Option<&str>,
+        with_lines: bool,
+        options: &ReadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Side<'a>> {
+        let shown = path.display().to_string();
+        let (contents, nodes, texts) = disk::read(path, format, with_lines, options, progress)?;
+        contents.problems.iter().for_each(|problem| progress.note(problem));
+        let tree = match device {
+            Some(device) => {
+                let has: Vec<&str> = contents.trees.iter().map(|(device, _)| &device[..]).collect();
+                let absent = || {
+                    let err = Error::not_found("file system", format!("{device} in {shown}"));
+                    if has.is_empty() { err } else { err.with_hint(format!("it has {}", has.join(", "))) }
+                };
+                let found = contents.trees.iter().find(|(found, _)| found == device);
+                found.map(|(_, tree)| tree.clone()).ok_or_else(absent)?
+            }
+            None => {
+                let none = || Error::Usage(format!("{shown} has no file system that could be read"));
+                contents.whole.ok_or_else(none)?
+            }
+        };
+        Ok(Side { shown, tree, config: None, nodes: Box::new(nodes), files: Files::Disk(texts) })
+    }
+
     fn has(&self, path: &TreePath) -> Result<bool> {
         Ok(walk::lookup(&*self.nodes, &self.tree, path)?.is_some())
     }
 
-    /// The bytes of a regular file of this side, if it has at most `max`.
-    pub fn read(&self, path: &TreePath, entry: &Entry, max: u64) -> Result<Option<Vec<u8>>> {
-        let Kind::File { content, size } = &entry.kind else { return Ok(None) };
-        if *size > max {
-            return Ok(None);
+    /// The text of a regular file of this side.
+    pub fn lines(&self, path: &TreePath, entry: &Entry) -> Result<Lines> {
+        let Kind::File { content, size } = &entry.kind else { return Ok(Lines::Binary) };
+        if *size > LINES_BYTES_MAX {
+            return Ok(Lines::TooLarge);
         }
         let mut bytes = Vec::new();
+        let broken = |err| from_stream(path.to_string(), err);
         match &self.files {
             Files::Store(repo) => {
                 let contents = repo.contents();
-                contents.open(content, 0, *size)?.read_to_end(&mut bytes)
+                contents.open(content, 0, *size)?.read_to_end(&mut bytes).map_err(broken)?;
             }
             Files::Folder(root) => {
                 let absent = || Error::not_found("file", path.to_string());
                 let file =
                     Folder::open(root)?.open_file(OsStr::from_bytes(path.as_bytes()))?.ok_or_else(absent)?;
-                file.take(max + 1).read_to_end(&mut bytes)
+                file.take(LINES_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(broken)?;
             }
+            Files::Disk(texts) => match texts.read(content)? {
+                Some(text) => bytes = text,
+                // Texts were kept, and nothing else.
+                None => return Ok(Lines::Binary),
+            },
         }
-        .map_err(|err| from_stream(path.to_string(), err))?;
-        Ok(Some(bytes))
+        Ok(if is_binary(&bytes) { Lines::Binary } else { Lines::Text(bytes) })
     }
+}
+
+/// Judges by the first bytes.
+pub(super) fn is_binary(bytes: &[u8]) -> bool {
+    bytes[..bytes.len().min(BINARY_PROBE_BYTES)].contains(&0)
 }
 
 /// A path that is on neither side is an error: a typo must not read as "no differences".

@@ -3,7 +3,9 @@
 
 pub mod catalog;
 pub mod compare;
+mod disk;
 pub mod find;
+pub mod layers;
 pub mod listing;
 pub mod machine;
 pub mod names;

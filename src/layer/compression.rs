@@ -8,7 +8,7 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::from_stream;
-use crate::layer::gzip::Member;
+use crate::layer::gzip::member::Member;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;

@@ -12,7 +12,7 @@
 
 pub mod compression;
 pub mod flatten;
-mod gzip;
+pub mod gzip;
 pub mod header;
 pub mod members;
 mod pax;

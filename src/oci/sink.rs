@@ -45,7 +45,7 @@ pub trait Sink {
 pub trait SharedSink: Sync {
     /// Takes one blob unless it is there, and says whether it had to be sent. `open` may be called
     /// again when a transfer has to begin anew.
-    fn offer(&self, descriptor: &Descriptor, open: &Open) -> Result<bool>;
+    fn offer<'a>(&self, descriptor: &Descriptor, open: &'a Open<'a>) -> Result<bool>;
 }
 
 /// Opens a blob to be read from its beginning.

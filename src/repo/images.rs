@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::history::History;
+use crate::id::ContentId;
 use crate::id::DiffId;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -12,7 +13,9 @@ use crate::oci::media_type::MediaType;
 use crate::oci::referrers;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
-use crate::repo::pipe;
+use crate::repo::cache::Cache;
+use crate::repo::encoded;
+use crate::repo::pipe::produced;
 use crate::repo::recipes;
 use crate::store::BlobRow;
 use crate::store::BlobSource;
@@ -22,11 +25,17 @@ use std::io::Read;
 
 pub struct Images {
     store: Store,
+    cache: Cache,
 }
 
 impl Images {
     pub(super) fn new(store: Store) -> Images {
-        Images { store }
+        Images { cache: Cache::of(&store), store }
+    }
+
+    /// The same without the cache: what is not kept is rebuilt each time.
+    pub fn uncached(self) -> Images {
+        Images { cache: Cache::none(), ..self }
     }
 
     /// How long a blob is; `None` if it is not here.
@@ -52,7 +61,8 @@ impl Source for Images {
 
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         let absent = || Error::not_found("blob", descriptor.digest.to_string());
-        open_row(&self.store, &self.row(&descriptor.digest)?.ok_or_else(absent)?)
+        let row = self.row(&descriptor.digest)?.ok_or_else(absent)?;
+        open_row(&self.store, &self.cache, &descriptor.digest, &row)
     }
 
     fn has(&self, descriptor: &Descriptor) -> bool {
@@ -89,15 +99,23 @@ pub(super) fn open_recipe(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Rea
     Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, place.len))?))
 }
 
-pub(super) fn open_row(store: &Store, row: &BlobRow) -> Result<Box<dyn Read + Send>> {
+pub(super) fn open_row(
+    store: &Store,
+    cache: &Cache,
+    digest: &Digest,
+    row: &BlobRow,
+) -> Result<Box<dyn Read + Send>> {
     match row.source {
-        BlobSource::Content(id) => {
-            let absent = || Error::not_found("content", id.to_string());
-            let locate = || store.locate(&[id])?.pop().flatten().ok_or_else(absent);
-            Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, row.size))?))
-        }
+        BlobSource::Content(id) => open_content(store, &id, row.size),
         BlobSource::Recipe(diff_id) => open_rebuilt(store, &diff_id),
+        BlobSource::Encoded { how, of } => encoded::open(store, cache, digest, row.size, &how, &of),
     }
+}
+
+pub(super) fn open_content(store: &Store, id: &ContentId, len: u64) -> Result<Box<dyn Read + Send>> {
+    let absent = || Error::not_found("content", id.to_string());
+    let locate = || store.locate(&[*id])?.pop().flatten().ok_or_else(absent);
+    Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, len))?))
 }
 
 /// Opens what was located, and where its pack is gone by then, locates it once more: a collection may
@@ -110,17 +128,10 @@ fn open_located<L, R>(locate: impl Fn() -> Result<L>, open: impl Fn(&L) -> Resul
 }
 
 /// Rebuilds a layer's tar or a disk on a thread of its own, so that reading it and making it overlap.
-fn open_rebuilt(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+pub(super) fn open_rebuilt(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
     let recipe = open_recipe(store, diff_id)?;
-    let store = store.clone();
-    let (to_reader, rebuilt) = pipe::pipe();
-    let work = move || {
-        let contents = store.contents();
-        to_reader.fill(|out| recipes::rebuild(recipe, &contents, out));
-    };
-    let spawned = std::thread::Builder::new().name("rebuild".into()).spawn(work);
-    spawned.map_err(|source| Error::Stream { thing: "a new thread".into(), source })?;
-    Ok(Box::new(rebuilt))
+    let contents = store.contents();
+    produced("rebuild", move |out| recipes::rebuild(recipe, &contents, out))
 }
 
 #[cfg(test)]

@@ -2,3 +2,4 @@
 
 pub mod fsck;
 pub mod gc;
+pub mod repack;

@@ -3,6 +3,7 @@
 
 use crate::support::World;
 use crate::support::sha256;
+use std::collections::BTreeMap;
 
 /// A GPT disk with an ESP and an ext4 root that calls itself a Debian, and the tree it was made from.
 const MACHINE: &str = r#"
@@ -184,6 +185,98 @@ fn what_a_machine_and_a_container_share_is_kept_once() {
     assert!(catalog.contains("disk") && catalog.contains("tar"), "{catalog}");
 }
 
+/// A side may be a disk as it lies on the host: what it says is what the import of it says.
+#[test]
+fn a_disk_of_the_host_is_a_side_of_a_diff() {
+    let world = machine();
+    world.ok("import -q machine.raw vm");
+    world.sh("tar -C root -cf root.tar . && cp machine.raw new.raw");
+    world.ok("import -q root.tar box");
+    world.sh("echo other > hostname && for line in 'rm /etc/machine-id' 'rm /etc/hostname' 'write hostname /etc/hostname' \
+         'rm /usr/bin/link'; do debugfs -w -R \"$line\" new.raw?offset=5242880; done");
+    world.sh("qemu-img convert -f raw -O qcow2 new.raw new.qcow2");
+    let before = world.everything_said();
+    let same = world.run("diff --exit-code --times vm ./machine.raw");
+    assert_eq!((same.code, &same.stdout[..]), (0, ""), "{same}");
+    let changes = "M\t/etc/hostname\nD\t/etc/machine-id\nD\t/usr/bin/link\n";
+    let path = world.path("new.qcow2").display().to_string();
+    for sides in [
+        "vm ./new.raw",
+        "vm..new.qcow2",
+        "machine.raw new.raw",
+        "raw:machine.raw qcow2:new.qcow2",
+        "disk:./machine.raw ./new.qcow2",
+        &format!("vm {path}"),
+        &format!("./machine.raw disk:{path}"),
+        "--reader native vm new.raw",
+    ] {
+        assert_eq!(world.ok(&format!("diff --name-status {sides}")), changes, "{sides}");
+    }
+    assert_eq!(world.ok("diff --name-status --ignore-machine vm new.raw /usr"), "D\t/usr/bin/link\n");
+    // The tree that the tar was made of, and what only the machine has.
+    let status = world.ok("diff --name-status box new.raw");
+    assert_eq!(
+        status,
+        format!(
+            "A\t/boot/efi/EFI\nA\t/boot/efi/EFI/boot.efi\n{}",
+            changes.replace("D\t/usr", "A\t/lost+found\nD\t/usr")
+        )
+    );
+    assert_eq!(
+        world.ok("diff --name-status new.raw ./root /boot"),
+        "D\t/boot/efi/EFI\nD\t/boot/efi/EFI/boot.efi\n"
+    );
+    assert_eq!(world.ok("diff --name-status --filesystem /dev/sda1 vm new.raw"), "");
+    let said = world.fails(2, "diff --filesystem /dev/sda9 new.raw vm");
+    assert!(said.contains("/dev/sda9 in new.raw") && said.contains("/dev/sda1, /dev/sda2"), "{said}");
+    let patch = world.ok("diff -p vm new.raw /etc");
+    assert!(
+        patch.contains("--- a/etc/hostname\n+++ b/etc/hostname\n@@ -1 +1 @@\n-machine1\n+other\n"),
+        "{patch}"
+    );
+    assert!(patch.contains("--- a/etc/machine-id\n+++ /dev/null\n"), "{patch}");
+    let json = world.ok("diff --format json vm new.raw /etc/machine-id");
+    assert!(json.contains(r#""path":"/etc/machine-id""#), "{json}");
+    assert_eq!(world.everything_said(), before);
+    // What has such a name in the store comes before what has it on the host.
+    world.ok("import -q ./root/etc new.raw");
+    assert!(world.ok("diff --no-renames --name-status vm new.raw").contains("A\t/fstab"));
+    assert_eq!(world.ok("diff --name-status vm ./new.raw"), changes);
+    world.ok("branch raw:first vm");
+    assert_eq!(world.ok("diff --name-status raw:first ./new.raw"), changes);
+    world.sh("echo nothing > text; head -c 3000 /dev/urandom > noise");
+    for (line, words) in [
+        ("vm ./text", "./text: is neither a folder nor a disk"),
+        ("vm ./gone", "folder or disk ./gone not found"),
+        ("vm text", "text"),
+        ("vm raw:./gone", "gone"),
+        ("vm raw:noise", "has no file system that could be read"),
+        ("vm qcow2:new.raw", "new.raw"),
+    ] {
+        let said = world.run(&format!("diff {line}"));
+        assert!(said.code > 1 && said.stderr.contains(words), "{line}: {said}");
+    }
+}
+
+/// What tells of the system may lie behind links, under any name; and no store is needed.
+#[test]
+fn two_disks_are_compared_without_a_store() {
+    let world = machine();
+    world.sh(&MACHINE
+        .replace("echo machine1", "mv etc/fstab etc/mine; ln -s mine etc/fstab; echo machine1")
+        .replace(" root/", " root2/")
+        .replace("cd root\n", "cd root2\n")
+        .replace("-d root -E", "-d root2 -E")
+        .replace("machine.raw", "links.raw"));
+    let status = world.ok("diff --name-status machine.raw links.raw");
+    assert_eq!(status, "T\t/etc/fstab\nA\t/etc/mine\n", "the ESP stands in both trees");
+    assert!(
+        world.ok("diff --name-status links.raw ./root2").contains("D\t/boot/efi/EFI"),
+        "it was put in along the fstab"
+    );
+    assert!(!world.path("store").exists());
+}
+
 #[test]
 fn collection_keeps_what_a_disk_is_made_of() {
     let world = machine();
@@ -264,8 +357,58 @@ fn bad_disks_are_refused_and_leave_no_trace() {
     world.assert_sound();
 }
 
-/// The proof of our own readers: libguestfs tells the same trees. One boot of the appliance, which
-/// also reads an xfs that we have no reader for.
+/// What else a machine may have its files on, each a disk beside the first one's, and all of it in its
+/// fstab. The volume of LVM lies over three disks, in pieces: those of the fixture, whose blocks say where they belong.
+const OTHER_DISKS: &str = r#"
+mkdir pieces && echo 'over three disks' > pieces/volume && seq 1 200000 > pieces/long
+mke2fs -q -t ext4 -L pieces -d pieces pieces.raw 26M
+for number in 1 2 3; do zstd -q -d testdata/lvm/pv$number.zst -o pv$number.raw; done
+python3 - <<'END'
+whole = open("pieces.raw", "rb").read()
+for number in 1, 2, 3:
+    with open(f"pv{number}.raw", "r+b") as disk:
+        blocks = disk.read()
+        for at in range(0, len(blocks), 4096):
+            words = blocks[at:at + 40].split(b"\n")[0].split(b" ")
+            if words[0] == b"wide-one":
+                block = int(words[1]) * 4096
+                disk.seek(at)
+                disk.write(whole[block:block + 4096])
+END
+mkdir inner && seq 1 5000 > inner/numbers && ln inner/numbers inner/again
+truncate -s 24M mbr.raw
+sfdisk -q mbr.raw <<'END'
+label: dos
+start=2048, size=8192, type=83
+start=10240, size=36864, type=5
+start=12288, size=4096, type=82
+start=18432, size=28672, type=83
+END
+mke2fs -q -t ext4 -L primary -E offset=1048576 mbr.raw 4M
+truncate -s 2M swap && mkswap -q swap && dd if=swap of=mbr.raw bs=512 seek=12288 conv=notrunc status=none
+mke2fs -q -t ext2 -L logical -d inner -E offset=9437184 mbr.raw 14M
+seq 1 500000 > big
+{ printf 'boot\n0 0\nd--755 0 0\nbig ---640 5 6 big\nmany d--755 0 0\n'
+  for number in $(seq 1 300); do echo "$number" > "small$number"; echo "file$number ---644 0 0 small$number"; done
+  printf '$\nlink l--777 0 0 big\npipe p--600 0 0\n$\n'; } > proto
+truncate -s 300M xfs.raw && mkfs.xfs -q -L srv -p proto xfs.raw
+zstd -q -d testdata/guest/btrfs.raw.zst -o btrfs.raw
+truncate -s 8M ntfs.raw && mkntfs -q -Q -F -L win ntfs.raw > mkntfs.log 2>&1 && ntfscp -q ntfs.raw big big.txt && ntfscp -q ntfs.raw proto 'a name.txt'
+mkdir secret && echo hidden > secret/file
+mke2fs -q -t ext4 -U aaaaaaaa-0000-0000-0000-00000000000f -d secret secret.raw 2M
+# On a busy machine qemu-img may fail to measure how fast it is.
+for time in 10 50 200 800; do
+    qemu-img convert --object secret,id=key,data=opensesame -f raw -O luks -o key-secret=key,iter-time=$time secret.raw luks.raw && break
+done
+printf opensesame > passphrase
+"#;
+
+const OTHER_MOUNTS: &str = "/dev/mapper/data_vg-wide--one /lv ext4 defaults 0 2\\nLABEL=logical /logical ext2 defaults 0 2\\n\
+    LABEL=srv /srv xfs defaults 0 2\\nLABEL=data /home btrfs subvol=@home 0 0\\nLABEL=win /win ntfs defaults 0 0\\n\
+    UUID=aaaaaaaa-0000-0000-0000-00000000000f /secret ext4 defaults 0 0\\n";
+
+/// The proof of our own readers: libguestfs tells the same trees, in one boot of the appliance that also
+/// reads what we have no reader for.
 #[test]
 fn both_readers_tell_the_same() {
     let Some(version) = imgit::disk::guestfs::version() else {
@@ -275,19 +418,78 @@ fn both_readers_tell_the_same() {
     };
     // Read once from memory that the library had freed.
     assert!(version.starts_with("1."), "{version}");
-    let world = machine();
-    world.sh("truncate -s 300M data.raw && mkfs.xfs -q data.raw");
-    world.ok("import -q --reader native machine.raw vm:native");
-    world.ok("import -q --reader guestfs machine.raw -a data.raw vm:guestfs");
-    assert_eq!(world.ok("diff --times --name-status vm:native vm:guestfs"), "");
-    let trees = |name: &str| {
+    let world = World::new();
+    let mounts = format!("printf '{OTHER_MOUNTS}' >> etc/fstab; echo machine1");
+    let points = "root/var/log root/lv root/logical root/srv root/home root/win root/secret &&";
+    world.sh(&MACHINE.replace("echo machine1", &mounts).replace("root/var/log &&", points));
+    world.sh(OTHER_DISKS);
+    let disks = ["machine", "pv1", "pv2", "pv3", "mbr", "xfs", "btrfs", "ntfs", "luks"];
+    let more: Vec<String> = disks[1..].iter().map(|disk| format!("-a {disk}.raw")).collect();
+    let more = more.join(" ");
+    let native = world.run(&format!("import --reader native machine.raw {more} vm:native"));
+    assert!(
+        native.code == 0 && native.stderr.contains("is kept as bytes: no reader of our own knows it"),
+        "{native}"
+    );
+    world.ok(&format!(
+        "import -q --reader guestfs --key /dev/sdi:file:passphrase machine.raw {more} vm:guestfs"
+    ));
+    // Device by device, to the last attribute: the ids of the trees are the same.
+    let trees = |name: &str| -> BTreeMap<String, String> {
         let commit: serde_json::Value =
             serde_json::from_str(&world.ok(&format!("show {name} --format json"))).unwrap();
-        commit["trees"].as_array().unwrap()[..3].to_vec()
+        let tree = |tree: &serde_json::Value| {
+            let text = |field: &str| tree[field].as_str().unwrap().to_string();
+            (text("platform"), text("tree"))
+        };
+        commit["trees"].as_array().unwrap().iter().skip(1).map(tree).collect()
     };
-    assert_eq!(trees("vm:native"), trees("vm:guestfs"));
-    assert_eq!(world.ok("ls vm:guestfs --filesystem /dev/sdb /"), "");
+    let (native, guestfs) = (trees("vm:native"), trees("vm:guestfs"));
+    let ours = ["/dev/data_vg/wide-one", "/dev/sda1", "/dev/sda2", "/dev/sde1", "/dev/sde6"];
+    assert_eq!(native.keys().map(String::as_str).collect::<Vec<_>>(), ours);
+    for device in ours {
+        assert_eq!(native[device], guestfs[device], "{device}");
+    }
+    // What is only in the appliance's, where the machine has it.
+    assert_eq!(world.ok("cat vm:guestfs /lv/volume"), "over three disks\n");
+    assert_eq!(world.ok("cat vm:guestfs /secret/file"), "hidden\n");
+    assert_eq!(world.ok("cat vm:guestfs /home/notes"), "at home\n");
+    assert_eq!(world.ok("ls vm:guestfs /srv"), "big\nlink\nmany\npipe\n");
+    assert_eq!(world.ok("ls vm:guestfs /srv/many").lines().count(), 300);
+    for (file, path) in [
+        ("big", "/srv/big"),
+        ("small77", "/srv/many/file77"),
+        ("big", "/win/big.txt"),
+        ("inner/numbers", "/logical/again"),
+        ("pieces/long", "/lv/long"),
+    ] {
+        assert!(world.ok(&format!("cat vm:guestfs {path}")).into_bytes() == world.read(file), "{path}");
+    }
+    let pattern = world.ok("cat vm:guestfs --filesystem btrfsvol:/dev/sdg/@ /compressed");
+    assert!(pattern.len() == 100_000 && pattern.starts_with("abcabc"), "{}", pattern.len());
+    assert_eq!(world.ok("ls vm:guestfs --filesystem /dev/sdh /"), "a name.txt\nbig.txt\n");
+    let shown = world.ok("inspect vm:guestfs");
+    for line in [
+        "System:      Debian GNU/Linux 12 (bookworm)",
+        "Mount:       /home btrfsvol:/dev/sdg/@home",
+        "Mount:       /lv /dev/data_vg/wide-one",
+        "Table:       dos ",
+        "Part 5:      2.1 MB Linux swap",
+        "Holds:       /dev/sde5 swap 2.1 MB",
+        "Holds:       /dev/sde6 ext2 14.7 MB label logical",
+        "Holds:       /dev/sdf xfs 314.6 MB label srv",
+        "Holds:       /dev/sdh ntfs 8.4 MB label win",
+        "Holds:       /dev/sdi crypto_LUKS",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    assert!(!shown.contains("opensesame"), "{shown}");
     world.ok("export -q vm:guestfs disks");
+    world.ok("export -q vm:guestfs raw:raws");
+    for (number, disk) in disks.iter().enumerate() {
+        let out = format!("raws/{}-{disk}.raw", number + 1);
+        world.sh(&format!("cmp {disk}.raw {out}"));
+    }
     // What the appliance makes nothing of does not take along what is whole.
     world.sh("head -c 12M machine.raw > cut.raw");
     world.ok("import -q cut.raw cut");

@@ -24,6 +24,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fs", &["tree"]),
     ("oci", &["fs", "layer"]),
     ("disk", &["fs", "layer", "tree"]),
+    // Registries: the protocol without sockets, and the client around it.
+    ("wire", &["oci"]),
+    ("remote", &["fs", "oci", "wire"]),
     // What is kept, and what it means.
     ("store", &["tree"]),
     ("history", &["oci", "store"]),
@@ -31,15 +34,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Deeds: synchronous, silent, progress last. None knows another.
     ("import", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
-    ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
+    ("inspect", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("bundle", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
-    ("upkeep", &["history", "oci", "repo", "store"]),
+    ("upkeep", &["history", "layer", "oci", "repo", "store"]),
+    // A deed of deeds: many imports, as one file says.
+    ("mirror", &["history", "import", "oci", "repo"]),
     // The face.
     (
         "cli",
         &[
-            "bundle", "disk", "export", "fs", "history", "import", "inspect", "oci", "repo", "store", "tree",
-            "upkeep",
+            "bundle", "disk", "export", "fs", "history", "import", "inspect", "mirror", "oci", "remote",
+            "repo", "store", "tree", "upkeep",
         ],
     ),
     ("lib", &[]),
@@ -55,7 +60,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("print!", &["cli"]),
     ("stdout()", &["cli"]),
     ("stderr()", &["cli"]),
-    ("stdin()", &["oci/open"]),
+    ("stdin()", &["cli/secret", "oci/open"]),
     ("process::exit", &["cli"]),
     ("indicatif::", &["cli"]),
     ("clap::", &["cli"]),
@@ -63,6 +68,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tar::", &["export", "oci"]),
     ("flate2::", &["disk/format/unpack", "layer/gzip"]),
     ("libloading::", &["disk/guestfs/ffi"]),
+    ("reqwest::", &["remote"]),
+    ("rustls::", &["remote"]),
+    ("tokio::", &["remote"]),
+    ("async fn", &["remote"]),
     ("unsafe", &["disk/guestfs/ffi", "hash/pair"]),
     ("zstd::", &["disk/format/unpack", "layer/compression", "store/pack"]),
     ("use crate::*", &[]),

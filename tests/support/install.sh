@@ -16,6 +16,10 @@ test="$build $appliance skopeo umoci buildah podman runc attr acl libcap2-bin py
 # What makes disk images, partition tables and file systems, and says what is in them.
 test="$test fdisk gdisk e2fsprogs dosfstools mtools xfsprogs btrfs-progs ntfs-3g exfatprogs"
 test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
+# Debian's registry, and what makes its passwords and certificates.
+test="$test docker-registry apache2-utils openssl"
+# What compresses layers in the wild; of java, jib's, only what is there is tested.
+test="$test pigz golang-go"
 # What made the fixtures in testdata/.
 testdata="$test libguestfs-tools"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
@@ -36,7 +40,7 @@ for list in "${@:-test}"; do
 done
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    for tool in cc skopeo umoci buildah podman setfattr setfacl setcap python3 zstd qemu-img mke2fs mkfs.xfs mcopy; do
+    for tool in cc docker-registry htpasswd openssl skopeo umoci buildah podman setfattr setfacl setcap python3 zstd qemu-img mke2fs mkfs.xfs mcopy; do
         command -v "$tool" >/dev/null || echo "install.sh: not Debian, and $tool is missing" >&2
     done
     exit 0

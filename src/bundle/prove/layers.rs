@@ -5,6 +5,7 @@ use super::StagedNodes;
 use super::wrong;
 use crate::bundle::take::hash_all;
 use crate::content::ContentSink;
+use crate::content::ContentSource as _;
 use crate::content::HashSink;
 use crate::content::HashedRead;
 use crate::disk::skeleton;
@@ -17,6 +18,7 @@ use crate::id::DiffId;
 use crate::id::TreeId;
 use crate::layer;
 use crate::layer::flatten::Flattener;
+use crate::layer::gzip;
 use crate::layer::read::take_apart;
 use crate::oci::digest::Digest;
 use crate::oci::digest::Verifier;
@@ -24,6 +26,7 @@ use crate::progress::Progress;
 use crate::repo::pipe::PipeReader;
 use crate::repo::pipe::pipe;
 use crate::repo::recipes;
+use crate::store::BlobRow;
 use crate::tree::Node;
 use crate::tree::NodeIds;
 use crate::tree::NodeSink;
@@ -37,6 +40,8 @@ use tempfile::SpooledTempFile;
 
 /// As an import keeps of each.
 const RECIPE_BYTES_IN_MEMORY: usize = 256 << 10;
+/// Far more than any has.
+const GZIP_RECIPE_BYTES_MAX: u64 = 1 << 20;
 
 impl Proof<'_> {
     /// Rebuilds what a recipe is said to rebuild. Returns the recipe to be kept.
@@ -98,7 +103,7 @@ impl Proof<'_> {
         recipe: &mut (dyn Read + Send),
         take: impl FnOnce(&mut Told) -> Result<T>,
     ) -> Result<T> {
-        let (to_reader, rebuilt) = pipe();
+        let (to_reader, rebuilt) = pipe("the rebuilt layer");
         let staged = self.staged;
         std::thread::scope(|scope| {
             scope.spawn(move || to_reader.fill(|out| recipes::rebuild(recipe, staged, out)));
@@ -108,8 +113,54 @@ impl Proof<'_> {
 
     /// Holds what a recipe rebuilds to a digest that is not its id.
     pub(super) fn rebuild_as(&mut self, digest: &Digest, size: u64, id: DiffId) -> Result<()> {
+        self.rebuilt_to(id, |told| Verifier::new(format!("blob {digest}"), digest, size, told).finish())
+    }
+
+    /// Compresses what a recipe rebuilds as `how` says, and holds it to its digest.
+    pub(super) fn encoded_blob(
+        &mut self,
+        digest: &Digest,
+        row: &BlobRow,
+        how: &ContentId,
+        of: DiffId,
+    ) -> Result<()> {
+        if row.diff_id != Some(of) {
+            return Err(Error::invalid(
+                format!("blob {digest}"),
+                "is said to hold another layer than it is made of",
+            ));
+        }
+        let recipe = self.gzip_recipe(how)?;
+        self.rebuilt_to(of, |told| {
+            let (writer, made) = pipe("the compressed layer");
+            std::thread::scope(|scope| {
+                scope.spawn(|| writer.fill(|out| gzip::rebuild::rebuild(&recipe, told, out)));
+                Verifier::new(format!("blob {digest}"), digest, row.size, made).finish()
+            })
+        })
+    }
+
+    fn gzip_recipe(&self, how: &ContentId) -> Result<gzip::recipe::Recipe> {
+        let size = match self.taken.sizes.get(how) {
+            Some(size) => *size,
+            None => match self.repo.store().locate(&[*how])?[0] {
+                Some(place) => place.len,
+                None => return Err(Error::not_found("content", how.to_string())),
+            },
+        };
+        if size > GZIP_RECIPE_BYTES_MAX {
+            let thing = format!("gzip recipe {how}");
+            return Err(Error::Limit { thing, limit: GZIP_RECIPE_BYTES_MAX, unit: "bytes" });
+        }
+        let mut bytes = Vec::new();
+        let mut opened = self.staged.open(how, 0, size)?;
+        opened.read_to_end(&mut bytes).map_err(|err| from_stream(format!("gzip recipe {how}"), err))?;
+        gzip::recipe::Recipe::from_bytes(&bytes)
+    }
+
+    /// Lets `verify` read what a recipe of the bundle or of the store rebuilds.
+    fn rebuilt_to(&mut self, id: DiffId, verify: impl FnOnce(&mut Told) -> Result<()>) -> Result<()> {
         self.has_recipe(&id)?;
-        let verify = |told: &mut Told| Verifier::new(format!("blob {digest}"), digest, size, told).finish();
         match self.recipes.remove(&id) {
             Some((mut spool, len)) => {
                 rewind(&mut spool)?;

@@ -4,12 +4,14 @@ use crate::cli::output::time;
 use crate::error::Result;
 use crate::inspect::catalog;
 use crate::inspect::catalog::Row;
+use crate::mirror::HIDDEN;
 use serde_json::json;
 
 /// List everything in the store, a line for each name
 ///
 /// SIZE is what the distinct files of all its versions weigh, UNIQUE the part of it that no other
-/// name has. Branches stand before tags; a tag is marked with a star.
+/// name has. Branches stand before tags; a tag is marked with a star. What `mirror run --prune` moved
+/// out of sight shows under 'gone/*'.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only names that match, e.g. 'ghcr.io/acme/*' [default: all]
@@ -20,7 +22,10 @@ pub struct Args {
 pub fn run(args: Args, session: &Session) -> Result<u8> {
     let repo = session.repo()?;
     let glob = super::name_glob(args.pattern.as_deref())?;
-    let rows = catalog::catalog(&repo, &|name| glob.is_match(name))?;
+    // What a mirror pruned is out of sight until it is asked for by name.
+    let is_asked = args.pattern.as_deref().is_some_and(|pattern| pattern.starts_with(HIDDEN));
+    let rows =
+        catalog::catalog(&repo, &|name| glob.is_match(name) && (is_asked || !name.starts_with(HIDDEN)))?;
     let mut out = session.output();
     if out.is_json() {
         for row in &rows {

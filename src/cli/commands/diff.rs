@@ -1,11 +1,14 @@
+use super::disk_args::ReadArgs;
 use super::session::Session;
 use crate::cli::output::diff as show;
+use crate::disk::machine;
 use crate::error::Error;
 use crate::error::Result;
 use crate::fs::scan::ScanOptions;
 use crate::inspect::compare;
 use crate::inspect::compare::Side;
-use crate::inspect::machine;
+use crate::inspect::machine as own;
+use crate::oci::location::Location;
 use crate::path::TreePath;
 use crate::repo::Repo;
 use crate::tree::diff::DiffOptions;
@@ -17,11 +20,12 @@ use std::path::PathBuf;
 
 /// Show what changed between two versions
 ///
-/// A and B are versions (NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id), or folders of
-/// the host, written with a slash (./rootfs). `A..B` is the same as `A B`. One version alone with
-/// --layer N shows what its layer N changed. Files that differ in nothing but their time are counted,
-/// and listed with --times. Letters are git's: A added, D deleted, M content or attributes modified,
-/// T another type, R renamed.
+/// A and B are versions (NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id), folders of the
+/// host, written with a slash (./rootfs), or disks: disk:PATH, raw:, qcow2:, vmdk:, vdi:, vhd:, vhdx:
+/// or ova:PATH, or the path of a file that is one. Of a folder or a disk nothing is stored. `A..B` is
+/// the same as `A B`. One version alone with --layer N shows what its layer N changed. Files that
+/// differ in nothing but their time are counted, and listed with --times. Letters are git's: A added,
+/// D deleted, M content or attributes modified, T another type, R renamed.
 ///
 /// Example: imgit diff -p web~1 web /etc
 #[derive(clap::Args)]
@@ -68,6 +72,8 @@ pub struct Args {
     /// Compare the trees of this platform, or this file system of VMs (/dev/sda1)
     #[arg(long, visible_alias = "filesystem", value_name = "OS/ARCH[/VARIANT]|DEVICE")]
     platform: Option<String>,
+    #[command(flatten, next_help_heading = "Sides that are disks")]
+    disk: ReadArgs,
 }
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
@@ -99,7 +105,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         expand: true,
     };
     let mut diff = compare::compare(&old, &new, &options)?;
-    let left_out = if args.ignore_machine { machine::leave_out(&mut diff) } else { 0 };
+    let left_out = if args.ignore_machine { own::leave_out(&mut diff) } else { 0 };
     let configs = match (&old.config, &new.config) {
         (Some(old), Some(new)) if args.config => compare::configs(old, new),
         _ => Vec::new(),
@@ -133,7 +139,9 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
 fn sides(args: &Args) -> Result<(String, Option<String>, Vec<TreePath>)> {
     let mut rest = args.rest.iter();
     let (old, new) = match args.old.split_once("..") {
-        Some((old, new)) if !is_folder(&args.old) && !old.is_empty() && !new.is_empty() => {
+        Some((old, new))
+            if !is_path(&args.old) && as_disk(&args.old).is_none() && !old.is_empty() && !new.is_empty() =>
+        {
             (old.to_string(), Some(new.to_string()))
         }
         _ if args.layer.is_some()
@@ -155,27 +163,73 @@ fn sides(args: &Args) -> Result<(String, Option<String>, Vec<TreePath>)> {
     Ok((old, new, paths))
 }
 
-/// A folder is told from a name by how it begins, as the shell does with commands.
-fn is_folder(text: &str) -> bool {
+/// What is on the host is told from a name by how it begins, as the shell does with commands.
+fn is_path(text: &str) -> bool {
     text == "." || text == ".." || text.starts_with('/') || text.starts_with("./") || text.starts_with("../")
 }
 
-fn side<'a>(text: &str, layer: Option<usize>, args: &Args, repo: &'a Lazy) -> Result<Side<'a>> {
-    if is_folder(text) {
-        if !Path::new(text).is_dir() {
-            return Err(Error::not_found("folder", text));
+/// `qcow2:PATH` and the like: its format and its path. A name may begin so too, as in `raw:latest`;
+/// then it is none unless there is such a file.
+fn as_disk(text: &str) -> Option<(Option<&'static str>, PathBuf)> {
+    match Location::parse(text) {
+        Ok(Location::Disk { format, path })
+            if path.to_str().is_some_and(is_path)
+                || crate::fs::look(&path).is_ok_and(|there| there.is_some()) =>
+        {
+            Some((format, path))
         }
-        return Side::folder(PathBuf::from(text), &ScanOptions::default(), repo.session.progress());
-    }
-    let repo = repo.get()?;
-    let version = repo.resolve(text)?;
-    match layer {
-        Some(number) => Side::layer(repo, &version, args.platform.as_deref(), number),
-        None => Side::version(repo, &version, args.platform.as_deref()),
+        _ => None,
     }
 }
 
-/// Two folders can be compared without a store.
+fn side<'a>(text: &str, layer: Option<usize>, args: &Args, repo: &'a Lazy) -> Result<Side<'a>> {
+    let platform = args.platform.as_deref();
+    let disk = |format: Option<&str>, path: &Path| {
+        Side::disk(path, format, platform, args.patch, &args.disk.options()?, repo.session.progress())
+    };
+    if let Some((format, path)) = as_disk(text) {
+        return disk(format, &path);
+    }
+    if is_path(text) {
+        let path = Path::new(text);
+        let there = crate::fs::look(path)?.ok_or_else(|| Error::not_found("folder or disk", text))?;
+        if there.is_dir() {
+            return Side::folder(path.to_path_buf(), &ScanOptions::default(), repo.session.progress());
+        }
+        let format = machine::recognise(path)?;
+        let format = format.ok_or_else(|| Error::invalid(text, "is neither a folder nor a disk"))?;
+        return disk(Some(format), path);
+    }
+    let version = match repo.get().and_then(|repo| Ok((repo, repo.resolve(text)?))) {
+        Ok(found) => found,
+        // A file's name alone, as import takes it; what is in the store comes first.
+        Err(err) => match recognised(text) {
+            Some(format) => {
+                repo.session.console.say(&format!("Taking {text} for {format}:{text}"));
+                return disk(Some(format), Path::new(text));
+            }
+            None => {
+                return Err(match Location::parse(text) {
+                    Ok(Location::Disk { path, .. }) => {
+                        err.with_hint(format!("nor is there a file {}", path.display()))
+                    }
+                    _ => err,
+                });
+            }
+        },
+    };
+    match (version, layer) {
+        ((repo, version), Some(number)) => Side::layer(repo, &version, platform, number),
+        ((repo, version), None) => Side::version(repo, &version, platform),
+    }
+}
+
+fn recognised(path: &str) -> Option<&'static str> {
+    let there = crate::fs::look(path.as_ref()).ok().flatten()?;
+    if there.is_dir() { None } else { machine::recognise(path.as_ref()).ok().flatten() }
+}
+
+/// Folders and disks can be compared without a store.
 struct Lazy<'a> {
     session: &'a Session,
     repo: std::cell::OnceCell<Repo>,

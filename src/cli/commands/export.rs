@@ -1,14 +1,16 @@
 use super::session::Session;
 use crate::cli::error::PARTIAL;
+use crate::cli::registries::RegistryArgs;
 use crate::error::Error;
 use crate::error::Result;
 use crate::export;
 use crate::export::ExportOptions;
 use crate::oci::location::Location;
-use crate::oci::outside::Nowhere;
 use crate::oci::platform::Platform;
 use serde_json::json;
-use std::sync::Arc;
+
+/// Blobs under way at once, where the sink takes several.
+pub const JOBS: usize = 3;
 
 /// Take an image out of the store
 ///
@@ -36,22 +38,27 @@ pub struct Args {
     /// Put a new archive or dir: over an old one; a layout is added to, a folder of files must be new or empty
     #[arg(short, long)]
     force: bool,
+    /// To a registry or a layout, signatures, SBOMs and whatever else refers to the image go along
+    #[arg(long)]
+    referrers: bool,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
     let repo = session.repo()?;
     let version = repo.resolve(&args.version)?;
+    let sink = Location::parse(&args.sink).map_err(Error::typed)?;
     let options = ExportOptions {
         platform: args.platform.as_deref().map(Platform::parse).transpose().map_err(Error::typed)?,
         filesystem: args.filesystem,
         replace: args.force,
         name: version.name.clone(),
         standard_output: || Box::new(std::io::stdout()),
-        outside: Arc::new(Nowhere),
-        jobs: 3,
-        referrers: false,
+        outside: args.registries.outside(&sink)?,
+        jobs: JOBS,
+        referrers: args.referrers,
     };
-    let sink = Location::parse(&args.sink).map_err(Error::typed)?;
     let to_stdout = sink.is_standard();
     let done = export::export(&repo, &version, &sink, &options, session.progress())?;
     let mut out = session.output();

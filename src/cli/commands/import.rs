@@ -1,7 +1,9 @@
+use super::disk_args::ReadArgs;
 use super::session::Session;
 use crate::cli::error::PARTIAL;
 use crate::cli::output::bytes;
-use crate::disk::guest::Key;
+use crate::cli::registries::RegistryArgs;
+use crate::disk::machine::ReadOptions;
 use crate::error::Error;
 use crate::error::Result;
 use crate::fs::scan;
@@ -9,16 +11,13 @@ use crate::fs::scan::ScanOptions;
 use crate::import::ImportOptions;
 use crate::import::ImportReport;
 use crate::import::disk::DiskOptions;
-use crate::import::disk::Reader;
 use crate::oci::location::Location;
 use crate::oci::name::ImageName;
-use crate::oci::outside::Nowhere;
 use crate::oci::platform::Platform;
 use crate::repo::Signature;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Bring images into the store
 ///
@@ -62,8 +61,16 @@ pub struct Args {
     /// For a folder: report files that cannot be read and go on
     #[arg(long)]
     keep_going: bool,
+    /// Of an image in a registry, signatures, SBOMs and whatever else refers to it come along
+    #[arg(long)]
+    referrers: bool,
+    /// Keep recipes in place of compressed layers, where they can be made again (see repack)
+    #[arg(long)]
+    repack: bool,
     #[command(flatten)]
     disk: DiskArgs,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 /// What only disks have.
@@ -73,61 +80,18 @@ struct DiskArgs {
     /// One more disk of the same guest; may be repeated
     #[arg(short = 'a', long = "add", value_name = "DISK")]
     also: Vec<PathBuf>,
-    /// Who reads the file systems: our own readers (ext2/3/4, FAT), libguestfs, or whoever can
-    #[arg(long, value_enum, default_value_t = ReaderArg::Auto)]
-    reader: ReaderArg,
-    /// Open an encrypted device: SELECTOR is a device, a UUID or `all`; may be repeated
-    #[arg(long = "key", value_name = "SELECTOR:key:PASSPHRASE|SELECTOR:file:PATH")]
-    keys: Vec<String>,
-    /// Open the backing files that a qcow2 names: one from a stranger may name any file here
-    #[arg(long)]
-    allow_backing: bool,
+    #[command(flatten)]
+    read: ReadArgs,
     /// Keep the image file too, byte for byte, not only the disk in it
     #[arg(long)]
     exact_file: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum ReaderArg {
-    Auto,
-    Guestfs,
-    Native,
-}
-
 impl DiskArgs {
     fn options(self) -> Result<DiskOptions> {
-        Ok(DiskOptions {
-            also: self.also,
-            reader: match self.reader {
-                ReaderArg::Auto => Reader::Auto,
-                ReaderArg::Guestfs => Reader::Guestfs,
-                ReaderArg::Native => Reader::Native,
-            },
-            keys: self.keys.iter().map(|text| key(text)).collect::<Result<_>>()?,
-            allow_backing: self.allow_backing,
-            exact_file: self.exact_file,
-            cache: std::env::var_os("XDG_CACHE_HOME")
-                .map(PathBuf::from)
-                .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-                .map(|cache| cache.join("imgit")),
-        })
+        let read = ReadOptions { also: self.also, ..self.read.options()? };
+        Ok(DiskOptions { read, exact_file: self.exact_file })
     }
-}
-
-/// As libguestfs's tools spell it.
-fn key(text: &str) -> Result<Key> {
-    let wrong = || Error::Usage("a key is SELECTOR:key:PASSPHRASE or SELECTOR:file:PATH".to_string());
-    let (selector, rest) = text.split_once(':').ok_or_else(wrong)?;
-    let passphrase = match rest.split_once(':').ok_or_else(wrong)? {
-        ("key", passphrase) => passphrase.to_string(),
-        ("file", path) => {
-            let bytes = crate::fs::read_small(path.as_ref(), 1 << 20)?;
-            let text = String::from_utf8(bytes).map_err(|_| Error::invalid(path, "is not UTF-8"))?;
-            text.trim_end_matches('\n').to_string()
-        }
-        _ => return Err(wrong()),
-    };
-    Ok(Key { selector: selector.to_string(), passphrase })
 }
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
@@ -144,8 +108,8 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             keep_going: args.keep_going,
         },
         disk: args.disk.options()?,
-        outside: Arc::new(Nowhere),
-        referrers: false,
+        outside: args.registries.outside(&location)?,
+        referrers: args.referrers,
     };
     let repo = session.repo_or_new()?;
     let report = crate::import::import(&repo, &location, &options, session.progress())?;
@@ -153,10 +117,14 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         session.console.say(&format!("Taking {} for {}", args.source, report.location));
     }
     print(session, &report)?;
+    if args.repack {
+        let versions = report.refs.iter().map(|imported| imported.commit).collect();
+        super::repack::after_import(session, &repo, versions)?;
+    }
     Ok(if session.console.problems() > 0 { PARTIAL } else { 0 })
 }
 
-fn labels(typed: &[String]) -> Result<BTreeMap<String, String>> {
+pub fn labels(typed: &[String]) -> Result<BTreeMap<String, String>> {
     let mut labels = BTreeMap::new();
     for text in typed {
         let (key, value) =
@@ -166,7 +134,7 @@ fn labels(typed: &[String]) -> Result<BTreeMap<String, String>> {
     Ok(labels)
 }
 
-fn print(session: &Session, report: &ImportReport) -> Result<()> {
+pub fn print(session: &Session, report: &ImportReport) -> Result<()> {
     let mut out = session.output();
     for imported in &report.refs {
         if out.is_json() {

@@ -2,10 +2,21 @@ use super::log;
 use super::session::Session;
 use crate::cli::output::bytes;
 use crate::cli::output::quoted;
+use crate::cli::registries::RegistryArgs;
 use crate::disk::document::Document;
 use crate::error::Error;
 use crate::error::Result;
 use crate::history::commit::ArtifactKind;
+use crate::oci::config::ImageConfig;
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+use crate::oci::document;
+use crate::oci::document::Document as Manifests;
+use crate::oci::json::CONFIG_BYTES_MAX;
+use crate::oci::location::Location;
+use crate::oci::open;
+use crate::oci::open::Content;
+use crate::oci::platform::Platform;
 use crate::path::shown;
 use crate::repo::Repo;
 use crate::repo::Version;
@@ -17,10 +28,14 @@ use serde_json::json;
 
 /// Show what an image is: platform, config, history and layers
 ///
+/// An image elsewhere is looked at where it is, nothing of it is fetched but its manifest and config.
+///
 /// Example: imgit inspect --config web | jq .config.Env
 #[derive(clap::Args)]
 pub struct Args {
-    /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id
+    /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id; or an image elsewhere:
+    /// docker://NAME[:TAG], oci:PATH[:REF] and so on
+    #[arg(value_name = "VERSION|IMAGE")]
     version: String,
     /// Print the manifest, byte for byte
     #[arg(long, conflicts_with = "config")]
@@ -31,9 +46,14 @@ pub struct Args {
     /// This platform of a multi-platform image
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 pub fn run(args: Args, session: &Session) -> Result<u8> {
+    if let Some(location) = super::elsewhere(&args.version)? {
+        return elsewhere(&args, &location, session);
+    }
     let repo = session.repo()?;
     let version = repo.resolve(&args.version)?;
     let mut out = session.output();
@@ -70,6 +90,79 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     Ok(0)
 }
 
+/// An image that is not in the store.
+fn elsewhere(args: &Args, location: &Location, session: &Session) -> Result<u8> {
+    let scratch = crate::fs::temp_dir()?;
+    let outside = args.registries.outside(location)?;
+    let opened = open::open(location, scratch.path(), &*outside)?;
+    let Content::Images { source, roots } = opened.content else {
+        return Err(Error::Usage(format!("{} holds files, not images", opened.location)));
+    };
+    let [root] = &roots[..] else {
+        let names: Vec<String> = roots.iter().flat_map(|root| root.names.clone()).collect();
+        let problem = format!("{} holds {} images: {}", opened.location, roots.len(), names.join(", "));
+        return Err(Error::Usage(problem).with_hint("choose one with :REF or :@INDEX behind the path"));
+    };
+    let wanted = args.platform.as_deref().map(Platform::parse).transpose().map_err(Error::typed)?;
+    let wants_one = args.config || wanted.is_some();
+    let (root_bytes, root_document) = document::read(&*source, &root.descriptor)?;
+    let mut out = session.output();
+    if args.raw && !wants_one {
+        out.raw(&root_bytes)?;
+        return out.finish().map(|()| 0);
+    }
+    // Of an index without an image for this machine, the index alone can be told of.
+    let host = Platform::host();
+    let one = document::pick(&*source, &root.descriptor, wanted.as_ref().or(Some(&host)));
+    let one = if wants_one { Some(one?) } else { one.ok() };
+    let mut shown = json!({
+        "source": opened.location.to_string(), "digest": root.descriptor.digest.to_string(),
+        "media_type": root.descriptor.media_type.as_str(), "size": root.descriptor.size,
+    });
+    let mut lines = vec![
+        format!("Source:      {}", opened.location),
+        format!("Digest:      {}", root.descriptor.digest),
+        format!("Kind:        {}", root.descriptor.media_type.as_str()),
+    ];
+    if let Manifests::Index(index) = &root_document {
+        let all = index.manifests.iter().filter_map(|one| one.platform.as_ref()).map(ToString::to_string);
+        let all: Vec<String> = all.collect();
+        lines.push(format!("Platforms:   {}", all.join(", ")));
+        shown["platforms"] = json!(all);
+    }
+    if let Some(one) = one {
+        let (manifest_bytes, document) = document::read(&*source, &one)?;
+        let Manifests::Manifest(manifest) = document else {
+            return Err(Error::Usage(format!("{} is an index without images", one.digest)));
+        };
+        if args.raw {
+            out.raw(&manifest_bytes)?;
+            return out.finish().map(|()| 0);
+        }
+        let config = document::read_blob(&*source, &manifest.config, "config", CONFIG_BYTES_MAX)?;
+        if args.config {
+            out.raw(&config)?;
+            return out.finish().map(|()| 0);
+        }
+        shown["manifest_digest"] = json!(one.digest.to_string());
+        shown["manifest"] = parsed(&manifest_bytes)?;
+        shown["config"] = parsed(&config).unwrap_or_default();
+        if manifest.is_image() {
+            let config = ImageConfig::parse(&config)?;
+            config_lines(&one.digest, &config, &mut lines);
+            for (at, layer) in manifest.layers.iter().enumerate() {
+                lines.push(layer_line(at, layer, None, &config));
+            }
+        }
+    }
+    match out.is_json() {
+        true => out.document(&shown)?,
+        false => lines.iter().try_for_each(|line| out.line(line))?,
+    }
+    out.finish()?;
+    Ok(0)
+}
+
 fn lines(version: &Version, image: Option<&Image>, tree: Option<&Tree>, repo: &Repo) -> Result<Vec<String>> {
     let commit = &version.commit;
     let mut lines = vec![
@@ -88,16 +181,24 @@ fn lines(version: &Version, image: Option<&Image>, tree: Option<&Tree>, repo: &R
         lines.push(format!("Tree:        {} entries, {}", tree.entries, bytes(tree.bytes)));
     }
     let Some(image) = image else { return Ok(lines) };
-    let run = &image.config.config;
+    config_lines(&image.digest, &image.config, &mut lines);
+    for (at, layer) in image.manifest.layers.iter().enumerate() {
+        lines.push(layer_line(at, layer, Some(how_kept(repo, layer)?), &image.config));
+    }
+    Ok(lines)
+}
+
+fn config_lines(digest: &Digest, config: &ImageConfig, lines: &mut Vec<String>) {
+    let run = &config.config;
     let mut field = |name: &str, value: String| {
         if !value.is_empty() {
             lines.push(format!("{:<13}{value}", format!("{name}:")));
         }
     };
-    field("Manifest", image.digest.to_string());
-    field("Platform", image.config.platform().to_string());
-    field("Created", image.config.created.clone().unwrap_or_default());
-    field("Author", image.config.author.clone().unwrap_or_default());
+    field("Manifest", digest.to_string());
+    field("Platform", config.platform().to_string());
+    field("Created", config.created.clone().unwrap_or_default());
+    field("Author", config.author.clone().unwrap_or_default());
     field("User", run.user.clone());
     field("Workdir", run.working_dir.clone());
     field("Entrypoint", words(&run.entrypoint));
@@ -107,19 +208,14 @@ fn lines(version: &Version, image: Option<&Image>, tree: Option<&Tree>, repo: &R
     field("Stop", run.stop_signal.clone());
     run.env.iter().for_each(|pair| field("Env", quoted(pair.as_bytes())));
     run.labels.iter().for_each(|(key, value)| field("Label", format!("{key}={}", quoted(value.as_bytes()))));
-    let steps: Vec<_> = image.config.layer_history().collect();
-    for (at, layer) in image.manifest.layers.iter().enumerate() {
-        let by = steps.get(at).and_then(|step| step.created_by.clone()).unwrap_or_default();
-        let kept = how_kept(repo, layer)?;
-        lines.push(format!(
-            "Layer {:<7}{} {} ({kept}) {}",
-            at + 1,
-            layer.digest.short(),
-            bytes(layer.size),
-            quoted(by.as_bytes())
-        ));
-    }
-    Ok(lines)
+}
+
+fn layer_line(at: usize, layer: &Descriptor, kept: Option<&str>, config: &ImageConfig) -> String {
+    let step = config.layer_history().nth(at);
+    let by = step.and_then(|step| step.created_by.clone()).unwrap_or_default();
+    let kept = kept.map(|kept| format!(" ({kept})")).unwrap_or_default();
+    let (digest, size) = (layer.digest.short(), bytes(layer.size));
+    format!("Layer {:<7}{digest} {size}{kept} {}", at + 1, quoted(by.as_bytes()))
 }
 
 /// A VM: its system, its disks, what is on them.
@@ -167,7 +263,7 @@ fn words(list: &[String]) -> String {
 }
 
 /// How the store can give a layer's exact bytes.
-fn how_kept(repo: &Repo, layer: &crate::oci::descriptor::Descriptor) -> Result<&'static str> {
+fn how_kept(repo: &Repo, layer: &Descriptor) -> Result<&'static str> {
     Ok(match repo.blob(&layer.digest)? {
         None => "not in the store",
         Some(row) if crate::repo::recipe_of(&row).is_some() => "rebuilt from its files",

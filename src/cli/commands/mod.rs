@@ -8,6 +8,8 @@ pub mod bundle;
 pub mod cat;
 pub mod catalog;
 pub mod completion;
+pub mod copy;
+pub mod delete;
 pub mod diff;
 pub mod du;
 pub mod export;
@@ -18,22 +20,31 @@ pub mod help;
 pub mod import;
 pub mod init;
 pub mod inspect;
+pub mod list_tags;
 pub mod log;
+pub mod login;
+pub mod logout;
 pub mod ls;
 pub mod man;
+pub mod mirror;
+pub mod pull;
+pub mod push;
 pub mod reflog;
+pub mod repack;
 pub mod restore;
 pub mod show;
 pub mod tag;
 pub mod version;
 pub mod whereis;
 
+mod disk_args;
 mod session;
 
 use super::args::Args;
 use super::args::Verb;
 use crate::error::Error;
 use crate::error::Result;
+use crate::oci::location::Location;
 use globset::GlobBuilder;
 use globset::GlobMatcher;
 use session::Session;
@@ -46,6 +57,14 @@ pub fn run(args: Args) -> Result<u8> {
         Verb::Init(args) => init::run(args, session),
         Verb::Import(args) => import::run(args, session),
         Verb::Export(args) => export::run(args, session),
+        Verb::Pull(args) => pull::run(args, session),
+        Verb::Push(args) => push::run(args, session),
+        Verb::Copy(args) => copy::run(args, session),
+        Verb::ListTags(args) => list_tags::run(args, session),
+        Verb::Delete(args) => delete::run(args, session),
+        Verb::Login(args) => login::run(args, session),
+        Verb::Logout(args) => logout::run(args, session),
+        Verb::Mirror(args) => mirror::run(args, session),
         Verb::Catalog(args) => catalog::run(args, session),
         Verb::Inspect(args) => inspect::run(args, session),
         Verb::Log(args) => log::run(args, session),
@@ -62,11 +81,21 @@ pub fn run(args: Args) -> Result<u8> {
         Verb::Restore(args) => restore::run(args, session),
         Verb::Reflog(args) => reflog::run(args, session),
         Verb::Gc(args) => gc::run(args, session),
+        Verb::Repack(args) => repack::run(args, session),
         Verb::Fsck(args) => fsck::run(args, session),
         Verb::Help(args) => help::run(args, session),
         Verb::Completion(args) => completion::run(args, session),
         Verb::Man(args) => man::run(args),
         Verb::Version(args) => version::run(args, session),
+    }
+}
+
+/// A place outside the store, where a transport says so: `docker://…`, `oci:…`. A name alone is in it.
+fn elsewhere(typed: &str) -> Result<Option<Location>> {
+    match Location::parse(typed) {
+        Ok(Location::Bare(_)) => Ok(None),
+        Ok(location) => Ok(Some(location)),
+        Err(err) => Err(err.typed()),
     }
 }
 

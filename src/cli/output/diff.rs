@@ -4,6 +4,7 @@ use super::Output;
 use super::bytes;
 use crate::error::Result;
 use crate::inspect::compare::ConfigChange;
+use crate::inspect::compare::Lines;
 use crate::inspect::compare::Side;
 use crate::inspect::listing;
 use crate::path::shown;
@@ -16,11 +17,6 @@ use crate::tree::diff::What;
 use serde_json::Value;
 use serde_json::json;
 use similar::TextDiff;
-
-/// Text longer than this is called too large to compare by lines.
-const PATCH_BYTES_MAX: u64 = 4 << 20;
-/// Git's rule: a NUL byte this early makes a file binary.
-const BINARY_PROBE_BYTES: usize = 8_000;
 
 /// One line a change: git's letter, the path, then what differs.
 pub fn changes(out: &mut Output, diff: &Diff) -> Result<()> {
@@ -144,19 +140,19 @@ pub fn patch(out: &mut Output, diff: &Diff, old: &Side, new: &Side, context: usi
         if same_content || !is_file(change.before()) || !is_file(change.after()) {
             continue;
         }
-        let text = |side: &Side, path, entry: Option<&Entry>| match entry {
-            Some(entry) => side.read(path, entry, PATCH_BYTES_MAX),
-            None => Ok(Some(Vec::new())),
+        let lines = |side: &Side, path, entry: Option<&Entry>| match entry {
+            Some(entry) => side.lines(path, entry),
+            None => Ok(Lines::Text(Vec::new())),
         };
         let (before, after) =
-            (text(old, old_path, change.before())?, text(new, &change.path, change.after())?);
+            (lines(old, old_path, change.before())?, lines(new, &change.path, change.after())?);
         let label = |side: char, path: &crate::path::TreePath, entry: Option<&Entry>| match entry {
             Some(_) => format!("{side}{path}"),
             None => "/dev/null".to_string(),
         };
         let labels = [label('a', old_path, change.before()), label('b', &change.path, change.after())];
         match (before, after) {
-            (Some(before), Some(after)) if !is_binary(&before) && !is_binary(&after) => {
+            (Lines::Text(before), Lines::Text(after)) => {
                 let lines = TextDiff::from_lines(&before[..], &after[..]);
                 let mut unified = lines.unified_diff();
                 unified.context_radius(context).header(&labels[0], &labels[1]);
@@ -164,17 +160,13 @@ pub fn patch(out: &mut Output, diff: &Diff, old: &Side, new: &Side, context: usi
                     .to_writer(&mut *out)
                     .map_err(|err| crate::error::from_stream("standard output", err))?;
             }
-            (Some(_), Some(_)) => out.line(format!("Binary files {} and {} differ", labels[0], labels[1]))?,
-            _ => {
+            (Lines::TooLarge, _) | (_, Lines::TooLarge) => {
                 out.line(format!("Files {} and {} are too large to compare by lines", labels[0], labels[1]))?
             }
+            _ => out.line(format!("Binary files {} and {} differ", labels[0], labels[1]))?,
         }
     }
     Ok(())
-}
-
-fn is_binary(bytes: &[u8]) -> bool {
-    bytes[..bytes.len().min(BINARY_PROBE_BYTES)].contains(&0)
 }
 
 fn size(entry: Option<&Entry>) -> u64 {

@@ -11,37 +11,59 @@ pub use fstab::mounts;
 
 use super::Filesystem;
 use super::Os;
-use crate::content::ContentSource;
 use crate::error::Error;
 use crate::error::Result;
-use crate::error::from_stream;
+use crate::id::ContentId;
 use crate::path::TreePath;
 use crate::tree::Kind;
 use crate::tree::NodeSource;
 use crate::tree::Tree;
 use crate::tree::walk;
 use std::cmp::Ordering;
-use std::io::Read;
+use std::collections::HashMap;
 
 /// A text that tells of a system is a few lines; this is for a fstab of thousands of mounts.
-const TEXT_BYTES_MAX: u64 = 256 << 10;
-/// A program as large as this is no shell. It is read whole for its first bytes' sake.
-const PROGRAM_BYTES_MAX: u64 = 2 << 20;
+pub const TEXT_BYTES_MAX: u64 = 256 << 10;
+/// All that is read of a program.
+pub const HEAD_BYTES: u64 = 20;
+
+const RELEASES: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+const FSTAB: &str = "etc/fstab";
+const HOSTNAME: &str = "etc/hostname";
+const PROGRAMS: [&str; 6] =
+    ["bin/sh", "bin/bash", "bin/ls", "bin/busybox", "sbin/init", "usr/lib/systemd/systemd"];
 
 /// The files of a system as it sees them itself: links are followed inside its root.
 pub trait Files {
-    /// A regular file's bytes; `None` where there is none, or one of more than `bytes_max`.
-    fn read(&self, path: &TreePath, bytes_max: u64) -> Result<Option<Vec<u8>>>;
+    /// A regular file's bytes; `None` where there is none, or one of more than [`TEXT_BYTES_MAX`].
+    fn text(&self, path: &TreePath) -> Result<Option<Vec<u8>>>;
+
+    /// At least the first [`HEAD_BYTES`] of a regular file, or all there are; `None` where there is none.
+    fn head(&self, path: &TreePath) -> Result<Option<Vec<u8>>>;
 
     /// The names in a folder; none where there is no folder.
     fn list(&self, path: &TreePath) -> Result<Vec<Vec<u8>>>;
 }
 
-/// A tree whose contents are at hand.
+/// A tree, and what was read of the contents that [`wanted`] names.
 pub struct TreeFiles<'a> {
     pub nodes: &'a dyn NodeSource,
-    pub contents: &'a dyn ContentSource,
     pub tree: &'a Tree,
+    pub bytes: &'a HashMap<ContentId, Vec<u8>>,
+}
+
+/// Returns the contents that [`system`] will ask for, each with how many of its bytes.
+pub fn wanted(nodes: &dyn NodeSource, tree: &Tree) -> Result<HashMap<ContentId, u64>> {
+    let mut wanted = HashMap::new();
+    let texts = RELEASES.iter().chain([&FSTAB, &HOSTNAME]).map(|path| (path, TEXT_BYTES_MAX));
+    for (path, max) in texts.chain(PROGRAMS.iter().map(|path| (path, HEAD_BYTES))) {
+        if let Some(Kind::File { content, size }) = follow(nodes, tree, &clean(path))? {
+            let len: &mut u64 = wanted.entry(content).or_default();
+            // Too large a text is none.
+            *len = (*len).max(if size > TEXT_BYTES_MAX { HEAD_BYTES } else { size.min(max) });
+        }
+    }
+    Ok(wanted)
 }
 
 /// Returns what the tree at `root` holds; `None` where nothing speaks of a system.
@@ -50,8 +72,8 @@ pub struct TreeFiles<'a> {
 /// of it (`/usr`, `/boot`) is on others of them, ask for the root alone first and for the tree that is
 /// assembled along the answer's mount points then.
 pub fn system(files: &dyn Files, root: &str, filesystems: &[Filesystem]) -> Result<Option<Os>> {
-    let release = first_text(files, &["etc/os-release", "usr/lib/os-release"])?;
-    let fstab = first_text(files, &["etc/fstab"])?;
+    let release = first_text(files, &RELEASES)?;
+    let fstab = first_text(files, &[FSTAB])?;
     let arch = arch(files)?;
     // A home or a boot partition has none of these. Without os-release it is a Linux from before
     // that, or one whose /usr is another file system.
@@ -71,7 +93,7 @@ pub fn system(files: &dyn Files, root: &str, filesystems: &[Filesystem]) -> Resu
         product: release.product,
         version: release.version,
         arch,
-        hostname: first_text(files, &["etc/hostname"])?.and_then(|text| hostname(&text)),
+        hostname: first_text(files, &[HOSTNAME])?.and_then(|text| hostname(&text)),
         package_format: package_format(files)?,
         kernel: newest_kernel(&boot, &modules),
         mounts: mounts(fstab.as_deref().unwrap_or_default(), root, filesystems),
@@ -80,7 +102,7 @@ pub fn system(files: &dyn Files, root: &str, filesystems: &[Filesystem]) -> Resu
 
 fn first_text(files: &dyn Files, paths: &[&str]) -> Result<Option<String>> {
     for path in paths {
-        if let Some(bytes) = files.read(&clean(path), TEXT_BYTES_MAX)?
+        if let Some(bytes) = files.text(&clean(path))?
             && let Ok(text) = String::from_utf8(bytes)
         {
             return Ok(Some(text));
@@ -98,8 +120,8 @@ fn clean(path: &str) -> TreePath {
 }
 
 fn arch(files: &dyn Files) -> Result<Option<String>> {
-    for path in ["bin/sh", "bin/bash", "bin/ls", "bin/busybox", "sbin/init", "usr/lib/systemd/systemd"] {
-        if let Some(bytes) = files.read(&clean(path), PROGRAM_BYTES_MAX)?
+    for path in PROGRAMS {
+        if let Some(bytes) = files.head(&clean(path))?
             && let Some(arch) = elf::arch(&bytes)
         {
             return Ok(Some(arch.to_owned()));
@@ -174,35 +196,36 @@ fn run(text: &str) -> (&str, &str) {
 }
 
 impl Files for TreeFiles<'_> {
-    fn read(&self, path: &TreePath, bytes_max: u64) -> Result<Option<Vec<u8>>> {
-        let Some(Kind::File { content, size }) = self.at(path)? else {
-            return Ok(None);
-        };
-        if size > bytes_max {
-            return Ok(None);
+    fn text(&self, path: &TreePath) -> Result<Option<Vec<u8>>> {
+        match follow(self.nodes, self.tree, path)? {
+            Some(Kind::File { content, size }) if size <= TEXT_BYTES_MAX => {
+                Ok(self.bytes.get(&content).cloned())
+            }
+            _ => Ok(None),
         }
-        let mut bytes = Vec::new();
-        let mut from = self.contents.open(&content, 0, size)?;
-        from.read_to_end(&mut bytes).map_err(|err| from_stream(path.to_string(), err))?;
-        Ok(Some(bytes))
+    }
+
+    fn head(&self, path: &TreePath) -> Result<Option<Vec<u8>>> {
+        match follow(self.nodes, self.tree, path)? {
+            Some(Kind::File { content, .. }) => Ok(self.bytes.get(&content).cloned()),
+            _ => Ok(None),
+        }
     }
 
     fn list(&self, path: &TreePath) -> Result<Vec<Vec<u8>>> {
-        let Some(Kind::Dir(ids)) = self.at(path)? else {
+        let Some(Kind::Dir(ids)) = follow(self.nodes, self.tree, path)? else {
             return Ok(Vec::new());
         };
         Ok(self.nodes.node(&ids.full)?.entries.iter().map(|entry| entry.name.to_vec()).collect())
     }
 }
 
-impl TreeFiles<'_> {
-    fn at(&self, path: &TreePath) -> Result<Option<Kind>> {
-        match walk::resolve(self.nodes, self.tree, path) {
-            Ok(found) => Ok(found.map(|(_, entry)| entry.kind)),
-            // Links in a circle.
-            Err(Error::Limit { .. }) => Ok(None),
-            Err(err) => Err(err),
-        }
+fn follow(nodes: &dyn NodeSource, tree: &Tree, path: &TreePath) -> Result<Option<Kind>> {
+    match walk::resolve(nodes, tree, path) {
+        Ok(found) => Ok(found.map(|(_, entry)| entry.kind)),
+        // Links in a circle.
+        Err(Error::Limit { .. }) => Ok(None),
+        Err(err) => Err(err),
     }
 }
 

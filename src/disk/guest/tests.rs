@@ -60,7 +60,9 @@ fn the_trees_of_a_guest_tell_what_the_appliance_told() {
         volumes.insert(one.device.clone(), Volume { tree, subvolumes: one.subvolumes.clone() });
     }
     let told = |nodes: &MemoryNodes, contents: &Memory, tree: &Tree| {
-        os::system(&TreeFiles { nodes, contents, tree }, "/dev/sdb2", &filesystems).unwrap().unwrap()
+        os::system(&TreeFiles { nodes, tree, bytes: &contents.contents }, "/dev/sdb2", &filesystems)
+            .unwrap()
+            .unwrap()
     };
     let system = told(&nodes, &contents, &volumes["/dev/sdb2"].tree);
     assert_eq!(guest.inspect(&Silent).unwrap(), std::slice::from_ref(&system));

@@ -15,6 +15,8 @@ use std::ffi::CString;
 use std::ffi::c_char;
 use std::ffi::c_int;
 use std::ffi::c_void;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr::null;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -63,6 +65,9 @@ calls! {
     set_error_handler(Raw, Option<OnError>, *mut c_void);
     version(Raw) -> *mut Version;
     free_version(*mut Version);
+    get_hv(Raw) -> Text;
+    set_hv(Raw, Name) -> c_int;
+    set_memsize(Raw, c_int) -> c_int;
     set_backend(Raw, Name) -> c_int;
     set_backend_settings(Raw, *const Name) -> c_int;
     add_drive_opts_argv(Raw, Name, *const AddDrive) -> c_int;
@@ -317,6 +322,24 @@ impl Handle {
             (self.0.calls.free_version)(version);
             Ok(text)
         }
+    }
+
+    /// The path of qemu.
+    pub fn hv(&self) -> Result<String> {
+        // SAFETY: takes the handle alone.
+        let text = unsafe { (self.0.calls.get_hv)(self.0.raw) };
+        self.text("get_hv", text)
+    }
+
+    pub fn set_hv(&self, path: &Path) -> Result<()> {
+        self.done1("set_hv", self.0.calls.set_hv, path.as_os_str().as_bytes())
+    }
+
+    /// Of the machine, in MiB.
+    pub fn set_memsize(&self, mb: i32) -> Result<()> {
+        // SAFETY: takes no pointers.
+        let code = unsafe { (self.0.calls.set_memsize)(self.0.raw, mb) };
+        self.done("set_memsize", code)
     }
 
     pub fn set_backend(&self, backend: &str) -> Result<()> {

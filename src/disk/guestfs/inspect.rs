@@ -87,12 +87,19 @@ fn listed(handle: &Handle, device: String, filesystems: &[Filesystem]) -> String
     }
 }
 
+/// A program as large as this is no shell. It is read whole for its first bytes' sake.
+const PROGRAM_BYTES_MAX: u64 = 2 << 20;
+
 /// What is mounted in the appliance.
 struct Mounted<'a>(&'a Handle);
 
 impl Files for Mounted<'_> {
-    fn read(&self, path: &TreePath, bytes_max: u64) -> Result<Option<Vec<u8>>> {
-        self.0.read_file(&[b"/", path.as_bytes()].concat(), bytes_max)
+    fn text(&self, path: &TreePath) -> Result<Option<Vec<u8>>> {
+        self.0.read_file(&[b"/", path.as_bytes()].concat(), os::TEXT_BYTES_MAX)
+    }
+
+    fn head(&self, path: &TreePath) -> Result<Option<Vec<u8>>> {
+        self.0.read_file(&[b"/", path.as_bytes()].concat(), PROGRAM_BYTES_MAX)
     }
 
     fn list(&self, path: &TreePath) -> Result<Vec<Vec<u8>>> {

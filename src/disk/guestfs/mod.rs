@@ -12,6 +12,7 @@ mod accel;
 mod appliance;
 mod ffi;
 mod inspect;
+mod memory;
 mod overlay;
 mod stream;
 mod volumes;
@@ -93,11 +94,11 @@ fn booted(
     progress.begin("starting the appliance", None);
     let cache = options.cache.as_deref();
     if std::env::var_os("LIBGUESTFS_BACKEND_SETTINGS").is_some() {
-        return boot(images, overlays, None, progress);
+        return boot(images, overlays, None, options, progress);
     }
     let mut failed = None;
     for accel in accel::choices(cache) {
-        match boot(images, overlays, Some(accel), progress) {
+        match boot(images, overlays, Some(accel), options, progress) {
             Ok(appliance) => {
                 accel::remember(accel, cache);
                 return Ok(appliance);
@@ -114,6 +115,7 @@ fn boot(
     images: &[Image],
     overlays: &Arc<Overlays>,
     accel: Option<Accel>,
+    options: &LaunchOptions,
     progress: &dyn Progress,
 ) -> Result<Appliance> {
     let appliance = Appliance::new().map_err(|err| match err {
@@ -125,9 +127,11 @@ fn boot(
         other => other,
     })?;
     let (images, overlays) = (images.to_vec(), Arc::clone(overlays));
-    let made = appliance.call(progress, move |_| {
-        images.iter().enumerate().map(|(at, image)| overlays.make(at, image)).collect::<Result<Vec<_>>>()
+    let (made, wrapper) = appliance.call(progress, move |handle| {
+        let made = images.iter().enumerate().map(|(at, image)| overlays.make(at, image));
+        Ok((made.collect::<Result<Vec<_>>>()?, memory::wrapper(handle, overlays.folder())))
     })?;
+    let has_keys = !options.keys.is_empty();
     let launched = appliance.start(move |handle| {
         if std::env::var_os("LIBGUESTFS_BACKEND").is_none() {
             // Elsewhere than on Debian libvirt may be the default; it cannot read root's files.
@@ -136,6 +140,7 @@ fn boot(
         if accel == Some(Accel::Emulated) {
             handle.set_backend_settings(&["force_tcg"])?;
         }
+        memory::choose(handle, has_keys, wrapper.as_deref())?;
         for path in &made {
             handle.add_drive(path.as_os_str().as_bytes(), "qcow2")?;
         }

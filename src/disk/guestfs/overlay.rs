@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::fs;
 use crate::path::shown;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
@@ -22,6 +23,10 @@ pub struct Overlays {
 impl Overlays {
     pub fn new() -> Result<Overlays> {
         Ok(Overlays { folder: fs::temp_dir()? })
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn path(&self, at: usize) -> PathBuf {

@@ -1,13 +1,13 @@
 //! The recipe of each disk, and of the file it came in where that is wanted.
 
-use super::Opened;
-use super::Reader;
 use super::Taken;
 use super::Work;
 use crate::disk::bytes::ReadAt;
 use crate::disk::document;
 use crate::disk::document::Part;
 use crate::disk::format::Format;
+use crate::disk::machine::Disk;
+use crate::disk::machine::Reader;
 use crate::disk::partition::Table as PartitionTable;
 use crate::disk::skeleton;
 use crate::disk::skeleton::Hint;
@@ -40,7 +40,7 @@ const SAMPLE_BYTES: u64 = 4096;
 /// Puts what is needed to make the disk again, and says what is known of it.
 pub fn keep(
     work: &mut Work,
-    disk: &Opened,
+    disk: &Disk,
     parts: &PartitionTable,
     table: &Table,
     hints: &[Hint],
@@ -111,7 +111,7 @@ fn put(
 pub fn same_as_before(
     work: &Work,
     name: &RefName,
-    disks: &[Opened],
+    disks: &[Disk],
     progress: &dyn Progress,
 ) -> Result<Option<Taken>> {
     match compared(work, name, disks, progress) {
@@ -122,14 +122,14 @@ pub fn same_as_before(
 
 /// Some places are compared first: hashing all of a disk only to find that it is another one would
 /// cost more than it saves.
-fn compared(work: &Work, name: &RefName, disks: &[Opened], progress: &dyn Progress) -> Result<Option<Taken>> {
+fn compared(work: &Work, name: &RefName, disks: &[Disk], progress: &dyn Progress) -> Result<Option<Taken>> {
     let options = &work.options.disk;
     let Some(head) = work.repo.reference(name)? else { return Ok(None) };
     let commit = work.repo.commit(&head.commit)?;
     let Some(known) = work.repo.guest(&commit.artifact)? else { return Ok(None) };
     let is_asked_for_more =
-        options.reader != Reader::Auto || !options.keys.is_empty() || !known.problems.is_empty();
-    let looks_alike = |known: &document::Disk, disk: &Opened| {
+        options.read.reader != Reader::Auto || !options.read.keys.is_empty() || !known.problems.is_empty();
+    let looks_alike = |known: &document::Disk, disk: &Disk| {
         let file_size = disk.file.as_ref().map_or(disk.image.disk.size(), |file| file.len());
         let has_file =
             known.file_digest.is_some() == (options.exact_file && disk.image.format != Format::Raw);

@@ -3,7 +3,10 @@
 //! Everything runs in that folder, where `testdata` leads to the fixtures: so command lines, and what
 //! they print, hold no path of this machine, and commit ids are the same everywhere.
 
+pub mod http;
 pub mod layout;
+pub mod registry;
+pub mod token;
 
 use std::cell::Cell;
 use std::fs;
@@ -20,8 +23,8 @@ pub const IMGIT: &str = env!("CARGO_BIN_EXE_imgit");
 /// 2026-01-01 00:00:00 UTC.
 pub const DAWN: i64 = 1_767_225_600;
 pub const DAY: i64 = 86_400;
-/// No run may take longer: a hang is a failure, not a wait.
-const SECONDS_MAX: &str = "120";
+/// No run may take longer: a hang is a failure, not a wait. The longest read disks of GB in the appliance.
+const SECONDS_MAX: &str = "600";
 
 pub struct World {
     home: TempDir,
@@ -87,6 +90,11 @@ impl World {
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .env("XDG_DATA_HOME", self.path("home"))
+            // Nobody's logins and registries but this world's.
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env_remove("DOCKER_CONFIG")
+            .env_remove("REGISTRY_AUTH_FILE")
             .env("IMGIT", IMGIT)
             .stdin(Stdio::null());
         command

@@ -29,7 +29,7 @@ fn told(words: &[&str]) -> Option<Os> {
         builder.put(clean(path), kind, Attr::default());
     }
     let tree = builder.finish(&mut nodes).unwrap();
-    system(&TreeFiles { nodes: &nodes, contents: &memory, tree: &tree }, "/dev/sda1", &[]).unwrap()
+    system(&TreeFiles { nodes: &nodes, tree: &tree, bytes: &memory.contents }, "/dev/sda1", &[]).unwrap()
 }
 
 #[test]

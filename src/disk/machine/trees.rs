@@ -1,7 +1,8 @@
 //! Reading the file systems of a guest: by our own readers where they know them, else in the
 //! appliance.
 
-use super::DiskOptions;
+use super::Keeper;
+use super::ReadOptions;
 use super::Reader;
 use super::sink::TreeSink;
 use crate::disk::files::FileSink;
@@ -16,12 +17,9 @@ use crate::disk::guestfs::Guestfs;
 use crate::disk::guestfs::LaunchOptions;
 use crate::disk::native;
 use crate::disk::native::NativeFs;
-use crate::disk::skeleton::Fingerprints;
-use crate::disk::skeleton::Hint;
 use crate::error::Error;
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::store::Transaction;
 use crate::tree::Tree;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,25 +30,33 @@ pub struct Trees {
     pub filesystems: Vec<Filesystem>,
     /// By device.
     pub volumes: HashMap<String, Volume>,
-    /// What the appliance made of the system, where it ran.
-    pub told: Vec<Os>,
     pub problems: Vec<String>,
+    /// Still running, where it was needed.
+    guest: Option<Guestfs>,
 }
 
-/// What contents were put, and where on each disk they lie.
-pub struct Places {
-    pub prints: Fingerprints,
-    pub hints: Vec<Vec<Hint>>,
+impl Trees {
+    /// What the appliance makes of the systems, where it runs. It takes its time, which is worth it only
+    /// for systems that we do not know ourselves.
+    pub fn told(&mut self, progress: &dyn Progress) -> Result<Vec<Os>> {
+        match self.guest.as_mut().map(|guest| guest.inspect(progress)).transpose() {
+            Ok(told) => Ok(told.unwrap_or_default()),
+            Err(err) if is_the_disks(&err) => {
+                self.problems.push(format!("the appliance cannot inspect the disks: {}", story(&err)));
+                Ok(Vec::new())
+            }
+            Err(err) => Err(err),
+        }
+    }
 }
 
 /// Reads every file system that somebody can read. `images` are the disks as the appliance opens them;
 /// `Err` says why it cannot.
 pub fn read(
-    tx: &mut Transaction,
+    keeper: &mut dyn Keeper,
     devices: &Devices,
     images: Result<Vec<Image>, String>,
-    options: &DiskOptions,
-    places: &mut Places,
+    options: &ReadOptions,
     progress: &dyn Progress,
 ) -> Result<Trees> {
     let mut trees = Trees { problems: devices.problems.clone(), ..Trees::default() };
@@ -82,7 +88,7 @@ pub fn read(
         let device = &filesystem.device;
         let mut read = native.get(&device[..]).map(|native| {
             let place = devices.get(device).and_then(|device| device.place);
-            one(tx, places, place, |sink| native.read(sink, progress))
+            one(keeper, place, |sink| native.read(sink, progress))
         });
         if options.reader == Reader::Auto
             && let Some(Err(err)) = &read
@@ -97,8 +103,7 @@ pub fn read(
             read = None;
         }
         if read.is_none() && filesystem.has_files() {
-            read =
-                guest.as_mut().map(|guest| one(tx, places, None, |sink| guest.read(device, sink, progress)));
+            read = guest.as_mut().map(|guest| one(keeper, None, |sink| guest.read(device, sink, progress)));
         }
         match read {
             None if filesystem.has_files() && guest.is_some() => {
@@ -121,16 +126,7 @@ pub fn read(
         }
     }
     trees.filesystems = filesystems;
-    if let Some(mut guest) = guest {
-        match guest.inspect(progress) {
-            Ok(told) => trees.told = told,
-            Err(err) if is_the_disks(&err) => {
-                trees.problems.push(format!("the appliance cannot inspect the disks: {}", story(&err)));
-            }
-            Err(err) => return Err(err),
-        }
-        Box::new(guest).close()?;
-    }
+    trees.guest = guest;
     Ok(trees)
 }
 
@@ -153,14 +149,11 @@ fn is_the_disks(err: &Error) -> bool {
 }
 
 fn one(
-    tx: &mut Transaction,
-    places: &mut Places,
+    keeper: &mut dyn Keeper,
     place: Option<(usize, u64)>,
     read: impl FnOnce(&mut dyn FileSink) -> Result<()>,
 ) -> Result<Tree> {
-    let Places { prints, hints } = places;
-    let place = place.map(|(disk, start)| (start, &mut hints[disk]));
-    let mut sink = TreeSink::new(tx, prints, place);
+    let mut sink = TreeSink::new(keeper, place);
     read(&mut sink)?;
     sink.finish()
 }
@@ -168,7 +161,7 @@ fn one(
 /// The file systems that we read ourselves.
 fn natives<'a>(
     devices: &'a Devices,
-    options: &DiskOptions,
+    options: &ReadOptions,
     problems: &mut Vec<String>,
 ) -> Result<HashMap<&'a str, Box<dyn NativeFs>>> {
     let mut found = HashMap::new();
@@ -193,7 +186,7 @@ fn natives<'a>(
 fn needs_appliance<'a>(
     devices: &'a Devices,
     native: &HashMap<&str, Box<dyn NativeFs>>,
-    options: &DiskOptions,
+    options: &ReadOptions,
 ) -> Option<&'a str> {
     let first = devices.devices.first().map(|device| &device.filesystem.device[..]);
     if options.reader == Reader::Guestfs || !options.keys.is_empty() {
