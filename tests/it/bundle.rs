@@ -160,7 +160,7 @@ fn the_next_version_costs_what_is_new_in_it() {
     let (first, second) = (world.size("first.bundle"), world.size("second.bundle"));
     assert!(first > 2_000_000 && second < 20_000, "{first} {second}");
     let listed = world.ok("bundle list second.bundle");
-    assert!(listed.contains("1 versions") && listed.contains("Builds on commit 5448ba50"), "{listed}");
+    assert!(listed.contains("1 version,") && listed.contains("Builds on commit 5448ba50"), "{listed}");
 
     let lacking = world.run("--store third bundle apply second.bundle");
     assert_eq!(lacking.code, 4, "{lacking}");

@@ -5,7 +5,7 @@ use crate::bundle::apply::AppliedRef;
 use crate::bundle::apply::ApplyOptions;
 use crate::bundle::apply::Outcome;
 use crate::bundle::create::CreateOptions;
-use crate::bundle::format::Head;
+use crate::bundle::format::Totals;
 use crate::bundle::have::Have;
 use crate::cli::error::GENERAL;
 use crate::cli::error::PARTIAL;
@@ -137,7 +137,8 @@ fn have(args: HaveArgs, session: &Session) -> Result<u8> {
     match &args.output {
         Some(path) => {
             fs::write_atomic(path, have.to_text().as_bytes())?;
-            session.console.say(&format!("Wrote {}: {} refs.", path.display(), have.refs.len()));
+            let refs = counted(have.refs.len() as u64, "ref");
+            session.console.say(&format!("Wrote {}: what {refs} lead to.", path.display()));
         }
         None => {
             let mut out = session.output();
@@ -178,16 +179,10 @@ fn create(args: CreateArgs, session: &Session) -> Result<u8> {
             done
         }
     };
-    let builds_on = match done.prerequisites {
-        0 => String::new(),
-        count => format!(", built on {count} that the other store has"),
-    };
+    let builds_on = if done.prerequisites > 0 { "; it builds on what the other store has" } else { "" };
     session.console.say(&format!(
-        "Wrote {name}: {} refs, {} versions, {} objects of {} in {}{builds_on}.",
-        done.refs,
-        done.totals.commits,
-        done.totals.objects,
-        bytes(done.totals.bytes),
+        "Wrote {name}: {} in {}{builds_on}.",
+        contents(done.refs, &done.totals),
         bytes(done.bytes),
     ));
     Ok(0)
@@ -212,7 +207,7 @@ fn wanted(repo: &Repo, args: &CreateArgs, have: Option<&Have>) -> Result<Vec<Ref
 fn verify(args: VerifyArgs, session: &Session) -> Result<u8> {
     let name = shown(&args.file);
     let head = bundle::verify::verify((&name, stream_of(&place(&args.file))?), session.progress())?;
-    session.console.say(&format!("{name} is whole: {}.", contents(&head)));
+    session.console.say(&format!("{name} is whole: {}.", contents(head.refs.len() as u64, &head.totals)));
     if !head.prerequisites.is_empty() {
         bundle::apply::check_prerequisites(&session.repo()?, &head)?;
         session.console.say("This store has all that it builds on.");
@@ -239,7 +234,7 @@ fn list(args: ListArgs, session: &Session) -> Result<u8> {
         let row = |found: &Ref| vec![found.name.to_string(), found.kind.word().into(), found.commit.short()];
         out.table(&["REF", "KIND", "COMMIT"], &head.refs.iter().map(row).collect::<Vec<_>>())?;
         out.line("")?;
-        out.line(format!("Holds {}.", contents(&head)))?;
+        out.line(format!("Holds {}.", contents(head.refs.len() as u64, &head.totals)))?;
         for needed in &head.prerequisites {
             out.line(format!("Builds on {needed}."))?;
         }
@@ -301,27 +296,27 @@ fn why(one: &AppliedRef) -> String {
 }
 
 fn summary(name: &str, done: &Applied, dry_run: bool) -> String {
-    let moved = done.refs.iter().filter(|one| one.outcome.moves()).count();
+    let moved = done.refs.iter().filter(|one| one.outcome.moves()).count() as u64;
     match &done.committed {
         Some(committed) => format!(
-            "Applied {name}: {moved} refs moved; {} new contents, {}, stored in {}.",
-            committed.new_contents,
+            "Applied {name}: {} moved; {}, {}, stored in {}.",
+            counted(moved, "ref"),
+            counted(committed.new_contents, "new content"),
             bytes(committed.new_content_bytes),
             bytes(committed.stored_bytes),
         ),
-        None if dry_run => format!("Would move {moved} refs."),
+        None if dry_run => format!("Would move {}.", counted(moved, "ref")),
         None => "Nothing to do.".into(),
     }
 }
 
-fn contents(head: &Head) -> String {
-    format!(
-        "{} refs, {} versions, {} objects of {}",
-        head.refs.len(),
-        head.totals.commits,
-        head.totals.objects,
-        bytes(head.totals.bytes)
-    )
+fn contents(refs: u64, totals: &Totals) -> String {
+    let (versions, objects) = (counted(totals.commits, "version"), counted(totals.objects, "object"));
+    format!("{}, {versions}, {objects} of {}", counted(refs, "ref"), bytes(totals.bytes))
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn as_json(found: &Ref) -> serde_json::Value {
