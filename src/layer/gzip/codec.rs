@@ -4,6 +4,9 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::layer::gzip::encoder::Encoder;
 use crate::layer::gzip::go;
+use crate::layer::gzip::pigz;
+use crate::layer::gzip::zlib;
+use crate::layer::gzip::zlib::Flavour;
 
 /// An encoder, as exact as its golden digests in the tests say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,15 +78,15 @@ pub struct Setting {
 impl Setting {
     /// Makes the encoder; a level or block size that the codec does not have is an error.
     pub fn encoder(&self) -> Result<Encoder> {
-        match self.codec {
-            Codec::Go1 => go::encoder(self.level).map(Encoder::Stream).ok_or_else(|| self.unknown()),
-            Codec::Zlib
-            | Codec::Pigz
-            | Codec::Gnu
-            | Codec::Klauspost115
-            | Codec::Klauspost118
-            | Codec::Go127 => Err(self.unknown()),
-        }
+        let level = self.level;
+        let made = match self.codec {
+            Codec::Go1 => go::encoder(level).map(Encoder::Stream),
+            Codec::Zlib => zlib::encoder(Flavour::Zlib, level).map(Encoder::Stream),
+            Codec::Gnu => zlib::encoder(Flavour::Gnu, level).map(Encoder::Stream),
+            Codec::Pigz => pigz::plan(level, self.block_bytes).map(Encoder::Blocks),
+            Codec::Klauspost115 | Codec::Klauspost118 | Codec::Go127 => None,
+        };
+        made.ok_or_else(|| self.unknown())
     }
 
     fn unknown(&self) -> Error {

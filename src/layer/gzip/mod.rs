@@ -8,8 +8,12 @@
 //! - [`member`] decodes, whoever encoded.
 //! - [`encoder`] is the seam: what an encoder is, as a stream or in blocks.
 
+mod bits;
 pub mod codec;
 pub mod encoder;
 mod go;
 mod matching;
 pub(crate) mod member;
+mod pigz;
+mod symbols;
+mod zlib;

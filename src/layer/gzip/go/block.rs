@@ -1,41 +1,39 @@
 //! Writing blocks: which of the three kinds, and their bits (huffman_bit_writer.go).
 
-use super::huffman::Code;
 use super::huffman::Codes;
-use super::huffman::fixed_literals;
-use super::huffman::fixed_offsets;
-use super::token::LENGTH_BASE;
-use super::token::LENGTH_EXTRA_BITS;
-use super::token::OFFSET_EXTRA_BITS;
 use super::token::Token;
-use super::token::length_code;
-use super::token::offset_base;
-use super::token::offset_code;
+use crate::layer::gzip::bits::BitWriter;
+use crate::layer::gzip::symbols::CODE_BITS_MAX;
+use crate::layer::gzip::symbols::Code;
+use crate::layer::gzip::symbols::END_OF_BLOCK;
+use crate::layer::gzip::symbols::LENGTH_BASE;
+use crate::layer::gzip::symbols::LENGTH_EXTRA_BITS;
+use crate::layer::gzip::symbols::LENGTH_SYMBOL_BITS_MAX;
+use crate::layer::gzip::symbols::LENGTH_SYMBOL_ORDER;
+use crate::layer::gzip::symbols::LENGTH_SYMBOLS;
+use crate::layer::gzip::symbols::LENGTHS_START;
+use crate::layer::gzip::symbols::LITERALS;
+use crate::layer::gzip::symbols::OFFSET_EXTRA_BITS;
+use crate::layer::gzip::symbols::OFFSETS;
+use crate::layer::gzip::symbols::fixed_literals;
+use crate::layer::gzip::symbols::fixed_offsets;
+use crate::layer::gzip::symbols::length_code;
+use crate::layer::gzip::symbols::offset_base;
+use crate::layer::gzip::symbols::offset_code;
 
 pub const STORED_BYTES_MAX: usize = 65_535;
 
-const LITERALS: usize = 286;
-const OFFSETS: usize = 30;
-const LENGTHS_START: usize = 257;
-const END_OF_BLOCK: usize = 256;
-/// The code lengths' own codes: 0 to 15, and three that repeat.
-const CODEGENS: usize = 19;
-const CODEGEN_ORDER: [usize; CODEGENS] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-const CODEGEN_BITS_MAX: usize = 7;
-const CODE_BITS_MAX: usize = 15;
-
 /// Turns tokens into blocks and blocks into bytes (`huffmanBitWriter`).
 pub struct BlockWriter {
-    bits: u64,
-    bit_count: u32,
+    bits: BitWriter,
     literal_counts: [i32; LITERALS],
     offset_counts: [i32; OFFSETS],
-    codegen_counts: [i32; CODEGENS],
+    codegen_counts: [i32; LENGTH_SYMBOLS],
     /// Code lengths, run-length encoded, each with what follows its code.
     codegen: Vec<(u8, u8)>,
     literals: Codes<LITERALS>,
     offsets: Codes<OFFSETS>,
-    codegens: Codes<CODEGENS>,
+    codegens: Codes<LENGTH_SYMBOLS>,
     fixed_literals: Codes<LITERALS>,
     fixed_offsets: Codes<OFFSETS>,
     /// For blocks of literals only: one offset code that is never used.
@@ -55,17 +53,16 @@ impl BlockWriter {
         one[0] = 1;
         no_offsets.generate(&one, CODE_BITS_MAX);
         BlockWriter {
-            bits: 0,
-            bit_count: 0,
+            bits: BitWriter::default(),
             literal_counts: [0; LITERALS],
             offset_counts: [0; OFFSETS],
-            codegen_counts: [0; CODEGENS],
+            codegen_counts: [0; LENGTH_SYMBOLS],
             codegen: Vec::with_capacity(LITERALS + OFFSETS),
             literals: Codes::new(),
             offsets: Codes::new(),
             codegens: Codes::new(),
-            fixed_literals: fixed_literals(),
-            fixed_offsets: fixed_offsets(),
+            fixed_literals: Codes::of(fixed_literals()),
+            fixed_offsets: Codes::of(fixed_offsets()),
             no_offsets,
         }
     }
@@ -73,13 +70,13 @@ impl BlockWriter {
     /// Ends the stream: an empty stored block, marked as the last.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.write_stored_header(0, true, out);
-        self.flush(out);
+        self.bits.align(out);
     }
 
     /// Writes `bytes` as they are; at most [`STORED_BYTES_MAX`].
     pub fn write_stored(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         self.write_stored_header(bytes.len(), false, out);
-        self.flush(out);
+        self.bits.align(out);
         out.extend_from_slice(bytes);
     }
 
@@ -103,14 +100,10 @@ impl BlockWriter {
         }
         if is_dynamic {
             self.write_dynamic_header(literals, offsets, dynamic.codegens, out);
-            let mut bits = Bits { bits: self.bits, count: self.bit_count, out };
-            bits.put_tokens(tokens, &self.literals.codes, &self.offsets.codes);
-            (self.bits, self.bit_count) = (bits.bits, bits.count);
+            put_tokens(&mut self.bits, tokens, &self.literals.codes, &self.offsets.codes, out);
         } else {
-            self.put(2, 3, out);
-            let mut bits = Bits { bits: self.bits, count: self.bit_count, out };
-            bits.put_tokens(tokens, &self.fixed_literals.codes, &self.fixed_offsets.codes);
-            (self.bits, self.bit_count) = (bits.bits, bits.count);
+            self.bits.put(2, 3, out);
+            put_tokens(&mut self.bits, tokens, &self.fixed_literals.codes, &self.fixed_offsets.codes, out);
         }
     }
 
@@ -123,9 +116,7 @@ impl BlockWriter {
             return self.write_stored(input, out);
         }
         self.write_dynamic_header(literals, offsets, dynamic.codegens, out);
-        let mut bits = Bits { bits: self.bits, count: self.bit_count, out };
-        bits.put_tokens(tokens, &self.literals.codes, &self.offsets.codes);
-        (self.bits, self.bit_count) = (bits.bits, bits.count);
+        put_tokens(&mut self.bits, tokens, &self.literals.codes, &self.offsets.codes, out);
     }
 
     /// Writes `input` as literals, or as it is if that is not a sixteenth worse.
@@ -144,12 +135,12 @@ impl BlockWriter {
             return self.write_stored(input, out);
         }
         self.write_dynamic_header(END_OF_BLOCK + 1, 1, dynamic.codegens, out);
-        let mut bits = Bits { bits: self.bits, count: self.bit_count, out };
+        let mut bits = self.bits;
         for byte in input {
-            bits.put_code(self.literals.codes[usize::from(*byte)]);
+            bits.put_code(self.literals.codes[usize::from(*byte)], out);
         }
-        bits.put_code(self.literals.codes[END_OF_BLOCK]);
-        (self.bits, self.bit_count) = (bits.bits, bits.count);
+        bits.put_code(self.literals.codes[END_OF_BLOCK], out);
+        self.bits = bits;
     }
 
     /// Counts the codes, makes the codes for them, and says how many of either are sent.
@@ -183,8 +174,8 @@ impl BlockWriter {
     }
 
     fn dynamic_size(&mut self, of_literals: bool, extra_bits: usize) -> Dynamic {
-        let mut codegens = CODEGENS;
-        while codegens > 4 && self.codegen_counts[CODEGEN_ORDER[codegens - 1]] == 0 {
+        let mut codegens = LENGTH_SYMBOLS;
+        while codegens > 4 && self.codegen_counts[LENGTH_SYMBOL_ORDER[codegens - 1]] == 0 {
             codegens -= 1;
         }
         let offsets = if of_literals { &self.no_offsets } else { &self.offsets };
@@ -209,7 +200,7 @@ impl BlockWriter {
         let offset_codes = if of_literals { &self.no_offsets.codes } else { &self.offsets.codes };
         let mut lens =
             self.literals.codes[..literals].iter().chain(&offset_codes[..offsets]).map(|code| code.len);
-        self.codegen_counts = [0; CODEGENS];
+        self.codegen_counts = [0; LENGTH_SYMBOLS];
         self.codegen.clear();
         let counts = &mut self.codegen_counts;
         let codegen = &mut self.codegen;
@@ -248,92 +239,60 @@ impl BlockWriter {
                 put(len, 0);
             }
         }
-        self.codegens.generate(&self.codegen_counts, CODEGEN_BITS_MAX);
+        self.codegens.generate(&self.codegen_counts, LENGTH_SYMBOL_BITS_MAX);
     }
 
     fn write_dynamic_header(&mut self, literals: usize, offsets: usize, codegens: usize, out: &mut Vec<u8>) {
-        let mut bits = Bits { bits: self.bits, count: self.bit_count, out };
-        bits.put(4, 3);
-        bits.put((literals - 257) as u32, 5);
-        bits.put((offsets - 1) as u32, 5);
-        bits.put((codegens - 4) as u32, 4);
-        for symbol in &CODEGEN_ORDER[..codegens] {
-            bits.put(u32::from(self.codegens.codes[*symbol].len), 3);
+        let bits = &mut self.bits;
+        bits.put(4, 3, out);
+        bits.put((literals - 257) as u32, 5, out);
+        bits.put((offsets - 1) as u32, 5, out);
+        bits.put((codegens - 4) as u32, 4, out);
+        for symbol in &LENGTH_SYMBOL_ORDER[..codegens] {
+            bits.put(u32::from(self.codegens.codes[*symbol].len), 3, out);
         }
         for (code, more) in &self.codegen {
-            bits.put_code(self.codegens.codes[usize::from(*code)]);
+            bits.put_code(self.codegens.codes[usize::from(*code)], out);
             match code {
-                16 => bits.put(u32::from(*more), 2),
-                17 => bits.put(u32::from(*more), 3),
-                18 => bits.put(u32::from(*more), 7),
+                16 => bits.put(u32::from(*more), 2, out),
+                17 => bits.put(u32::from(*more), 3, out),
+                18 => bits.put(u32::from(*more), 7, out),
                 _ => {}
             }
         }
-        (self.bits, self.bit_count) = (bits.bits, bits.count);
     }
 
     fn write_stored_header(&mut self, len: usize, last: bool, out: &mut Vec<u8>) {
-        self.put(u32::from(last), 3, out);
-        self.flush(out);
-        self.put(len as u32, 16, out);
-        self.put(!len as u32 & 0xffff, 16, out);
-    }
-
-    fn put(&mut self, value: u32, count: u32, out: &mut Vec<u8>) {
-        let mut bits = Bits { bits: self.bits, count: self.bit_count, out };
-        bits.put(value, count);
-        (self.bits, self.bit_count) = (bits.bits, bits.count);
-    }
-
-    /// Fills the last byte with zeros.
-    fn flush(&mut self, out: &mut Vec<u8>) {
-        let bytes = self.bit_count.div_ceil(8) as usize;
-        out.extend_from_slice(&self.bits.to_le_bytes()[..bytes]);
-        (self.bits, self.bit_count) = (0, 0);
+        self.bits.put(u32::from(last), 3, out);
+        self.bits.align(out);
+        self.bits.put(len as u32, 16, out);
+        self.bits.put(!len as u32 & 0xffff, 16, out);
     }
 }
 
-/// The writer's bits held in registers while a block goes out.
-struct Bits<'a> {
-    bits: u64,
-    /// Below 48 between calls.
-    count: u32,
-    out: &'a mut Vec<u8>,
-}
-
-impl Bits<'_> {
-    #[inline]
-    fn put(&mut self, value: u32, count: u32) {
-        self.bits |= u64::from(value) << self.count;
-        self.count += count;
-        if self.count >= 48 {
-            self.out.extend_from_slice(&self.bits.to_le_bytes()[..6]);
-            self.bits >>= 48;
-            self.count -= 48;
+fn put_tokens(
+    bits: &mut BitWriter,
+    tokens: &[Token],
+    literals: &[Code; LITERALS],
+    offsets: &[Code; OFFSETS],
+    out: &mut Vec<u8>,
+) {
+    let mut now = *bits;
+    for token in tokens {
+        if let Some(literal) = token.as_literal() {
+            now.put_code(literals[literal], out);
+            continue;
         }
+        let length = token.length();
+        let code = length_code(length);
+        now.put_code(literals[LENGTHS_START + code], out);
+        now.put(u32::from(length - LENGTH_BASE[code]), u32::from(LENGTH_EXTRA_BITS[code]), out);
+        let offset = token.offset();
+        let code = offset_code(offset);
+        now.put_code(offsets[code], out);
+        now.put(offset - offset_base(code), u32::from(OFFSET_EXTRA_BITS[code]), out);
     }
-
-    #[inline]
-    fn put_code(&mut self, code: Code) {
-        self.put(u32::from(code.bits), u32::from(code.len));
-    }
-
-    fn put_tokens(&mut self, tokens: &[Token], literals: &[Code; LITERALS], offsets: &[Code; OFFSETS]) {
-        for token in tokens {
-            if let Some(literal) = token.as_literal() {
-                self.put_code(literals[literal]);
-                continue;
-            }
-            let length = token.length();
-            let code = length_code(length);
-            self.put_code(literals[LENGTHS_START + code]);
-            self.put(u32::from(length - LENGTH_BASE[code]), u32::from(LENGTH_EXTRA_BITS[code]));
-            let offset = token.offset();
-            let code = offset_code(offset);
-            self.put_code(offsets[code]);
-            self.put(offset - offset_base(code), u32::from(OFFSET_EXTRA_BITS[code]));
-        }
-    }
+    *bits = now;
 }
 
 /// In bits, with the header.

@@ -1,11 +1,7 @@
 //! Huffman codes of limited length (huffman_code.go).
 
-/// A code, its first bit lowest, and how many bits it has; zero for what does not occur.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Code {
-    pub bits: u16,
-    pub len: u8,
-}
+use crate::layer::gzip::symbols::Code;
+use crate::layer::gzip::symbols::reversed;
 
 #[derive(Clone, Copy, Default)]
 struct Leaf {
@@ -33,7 +29,11 @@ struct Level {
 
 impl<const SYMBOLS: usize> Codes<SYMBOLS> {
     pub fn new() -> Codes<SYMBOLS> {
-        Codes { codes: [Code::default(); SYMBOLS], leaves: Vec::with_capacity(SYMBOLS + 1) }
+        Codes::of([Code::default(); SYMBOLS])
+    }
+
+    pub fn of(codes: [Code; SYMBOLS]) -> Codes<SYMBOLS> {
+        Codes { codes, leaves: Vec::new() }
     }
 
     pub fn bits_for(&self, counts: &[i32; SYMBOLS]) -> usize {
@@ -142,31 +142,4 @@ impl<const SYMBOLS: usize> Codes<SYMBOLS> {
             end = start;
         }
     }
-}
-
-fn reversed(code: u16, len: usize) -> u16 {
-    code.reverse_bits() >> (16 - len)
-}
-
-/// RFC 1951, 3.2.6.
-pub fn fixed_literals() -> Codes<286> {
-    let mut fixed = Codes::new();
-    for (symbol, code) in (0_u16..).zip(&mut fixed.codes) {
-        let (bits, len) = match symbol {
-            0..144 => (symbol + 48, 8),
-            144..256 => (symbol + 400 - 144, 9),
-            256..280 => (symbol - 256, 7),
-            _ => (symbol + 192 - 280, 8),
-        };
-        *code = Code { bits: reversed(bits, len), len: len as u8 };
-    }
-    fixed
-}
-
-pub fn fixed_offsets() -> Codes<30> {
-    let mut fixed = Codes::new();
-    for (symbol, code) in (0_u16..).zip(&mut fixed.codes) {
-        *code = Code { bits: reversed(symbol, 5), len: 5 };
-    }
-    fixed
 }

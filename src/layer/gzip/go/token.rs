@@ -1,4 +1,4 @@
-//! A literal or a match in 32 bits, and the codes of lengths and offsets (token.go).
+//! A literal or a match in 32 bits (token.go).
 
 pub const BASE_MATCH_LENGTH: usize = 3;
 pub const BASE_MATCH_OFFSET: usize = 1;
@@ -40,52 +40,5 @@ impl Token {
     #[inline]
     pub fn offset(self) -> u32 {
         self.0 & OFFSET_MASK
-    }
-}
-
-/// What a length code is followed by, and the least length (less 3) that it stands for.
-pub const LENGTH_EXTRA_BITS: [u8; 29] =
-    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
-pub const LENGTH_BASE: [u8; 29] = [
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192,
-    224, 255,
-];
-pub const OFFSET_EXTRA_BITS: [u8; 30] =
-    [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
-
-/// The length code of each length less 3.
-const LENGTH_CODES: [u8; 256] = {
-    let mut codes = [0; 256];
-    let mut code = 0;
-    while code < LENGTH_BASE.len() {
-        let mut at = LENGTH_BASE[code] as usize;
-        while at < codes.len() {
-            codes[at] = code as u8;
-            at += 1;
-        }
-        code += 1;
-    }
-    codes
-};
-
-#[inline]
-pub fn length_code(length: u8) -> usize {
-    usize::from(LENGTH_CODES[usize::from(length)])
-}
-
-/// The code of a distance less 1: two codes for each power of two.
-#[inline]
-pub fn offset_code(offset: u32) -> usize {
-    if offset < 4 {
-        return offset as usize;
-    }
-    let log = 31 - offset.leading_zeros();
-    (2 * log + ((offset >> (log - 1)) & 1)) as usize
-}
-
-pub fn offset_base(code: usize) -> u32 {
-    match code {
-        0..4 => code as u32,
-        _ => (2 + (code as u32 & 1)) << (code / 2 - 1),
     }
 }
