@@ -60,6 +60,21 @@ impl Codec {
         })
     }
 
+    /// Every setting that programs are known to use, the most common first.
+    pub fn settings(self) -> Vec<Setting> {
+        let (levels, blocks): (&[i8], &[u32]) = match self {
+            Codec::Go1 => (&[6, 1, 9, 2, 3, 4, 5, 7, 8, go::HUFFMAN_ONLY, 0], &[0]),
+            Codec::Zlib | Codec::Gnu => (&[6, 9, 1, 2, 3, 4, 5, 7, 8], &[0]),
+            Codec::Pigz => (&[6, 9, 1, 2, 3, 4, 5, 7, 8], &[pigz::BLOCK_BYTES]),
+            Codec::Klauspost115 | Codec::Klauspost118 | Codec::Go127 => (&[], &[]),
+        };
+        let of_level = |level: &i8| {
+            let level = *level;
+            blocks.iter().map(move |block_bytes| Setting { codec: self, level, block_bytes: *block_bytes })
+        };
+        levels.iter().flat_map(of_level).collect()
+    }
+
     fn row(self) -> &'static (u8, &'static str, Codec) {
         CODECS.iter().find(|(_, _, codec)| *codec == self).expect("CODECS has a row for every codec")
     }

@@ -76,6 +76,13 @@ impl<R: BufRead> Read for Member<R> {
     }
 }
 
+/// How long the header is that `bytes` begin with; `None` if there is none, or not all of it.
+pub fn header_len(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    read_header(&mut rest).ok()?;
+    Some(bytes.len() - rest.len())
+}
+
 fn read_header(from: &mut impl BufRead) -> io::Result<()> {
     let mut crc = crc32fast::Hasher::new();
     let mut header = [0; HEADER_BYTES];

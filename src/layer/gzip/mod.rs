@@ -14,6 +14,13 @@ pub mod encoder;
 mod go;
 mod matching;
 pub(crate) mod member;
+pub use member::header_len;
 mod pigz;
+pub mod probe;
+pub mod rebuild;
+pub mod recipe;
 mod symbols;
 mod zlib;
+
+#[cfg(test)]
+mod golden_tests;
