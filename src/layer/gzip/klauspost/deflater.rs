@@ -141,9 +141,9 @@ fn fast(window: &[u8], search: &mut FastSearch, tokens: &mut Tokens, blocks: &mu
         }
         _ => search.find(window, tokens),
     }
-    if tokens.len() == 0 {
+    if tokens.list().is_empty() {
         blocks.stored(window);
-    } else if tokens.len() > window.len() - (window.len() >> 4) {
+    } else if tokens.list().len() > window.len() - (window.len() >> 4) {
         blocks.plain(window, sync);
     } else {
         blocks.dynamic(tokens, Some(window), sync);

@@ -6,6 +6,8 @@
 //! in the output (a match is prolonged backwards to its first byte at most), so its size is part of
 //! what the encoder is.
 
+use crate::layer::gzip::matching::common_prefix;
+
 /// A match reaches back less than this (in one rare case of levels 1 and 2, exactly this).
 pub const REACH: i32 = 1 << 15;
 /// The last bytes of a block are only ever literals, or the end of a match.
@@ -122,35 +124,13 @@ pub fn hash7(value: u64) -> usize {
 /// How many bytes from `at` on are as from `other` on, an earlier place, until the end.
 #[inline(always)]
 pub fn match_len(bytes: &[u8], at: i32, other: i32) -> i32 {
-    common_len(&bytes[at as u32 as usize..], &bytes[other as u32 as usize..])
+    let (at, other) = (at as u32 as usize, other as u32 as usize);
+    common_prefix(&bytes[at..], &bytes[other..], bytes.len() - at) as i32
 }
 
 /// The same, but 254 at most.
 #[inline(always)]
 pub fn match_len_limited(bytes: &[u8], at: i32, other: i32) -> i32 {
-    let at = at as u32 as usize;
-    let end = bytes.len().min(at + 254);
-    common_len(&bytes[at..end], &bytes[other as u32 as usize..])
-}
-
-/// How many bytes `a`, the shorter, and `b` have in common from the start.
-#[inline(always)]
-pub fn common_len(a: &[u8], b: &[u8]) -> i32 {
-    let b = &b[..a.len()];
-    let mut len = 0;
-    let (mut a_words, mut b_words) = (a.chunks_exact(8), b.chunks_exact(8));
-    for (a, b) in (&mut a_words).zip(&mut b_words) {
-        let differ = load64(a, 0) ^ load64(b, 0);
-        if differ != 0 {
-            return len + (differ.trailing_zeros() >> 3) as i32;
-        }
-        len += 8;
-    }
-    for (a, b) in a_words.remainder().iter().zip(b_words.remainder()) {
-        if a != b {
-            break;
-        }
-        len += 1;
-    }
-    len
+    let (at, other) = (at as u32 as usize, other as u32 as usize);
+    common_prefix(&bytes[at..], &bytes[other..], (bytes.len() - at).min(254)) as i32
 }

@@ -1,18 +1,19 @@
 //! Levels 7 to 9: chains of all places with a hash, and a match is only taken when the next place
 //! has no longer one.
 
+use crate::layer::gzip::go::huffman::Codes;
 use crate::layer::gzip::klauspost::block::BlockWriter;
 use crate::layer::gzip::klauspost::history;
-use crate::layer::gzip::klauspost::history::common_len;
-use crate::layer::gzip::klauspost::huffman::Codes;
-use crate::layer::gzip::klauspost::tokens::DISTANCE_EXTRA_BITS;
-use crate::layer::gzip::klauspost::tokens::LENGTH_EXTRA_BITS;
 use crate::layer::gzip::klauspost::tokens::LENGTH_MAX;
 use crate::layer::gzip::klauspost::tokens::Tokens;
-use crate::layer::gzip::klauspost::tokens::distance_symbol;
-use crate::layer::gzip::klauspost::tokens::length_symbol;
 use crate::layer::gzip::klauspost::variant;
 use crate::layer::gzip::klauspost::variant::Variant;
+use crate::layer::gzip::matching::common_prefix;
+use crate::layer::gzip::symbols::CODE_BITS_MAX;
+use crate::layer::gzip::symbols::LENGTH_EXTRA_BITS;
+use crate::layer::gzip::symbols::OFFSET_EXTRA_BITS;
+use crate::layer::gzip::symbols::length_code;
+use crate::layer::gzip::symbols::offset_code;
 
 const REACH: i32 = 1 << 15;
 const WINDOW_BYTES: usize = 2 * REACH as usize;
@@ -167,7 +168,7 @@ impl LazySearch {
 
     /// Writes the block if it has as many tokens as a block may.
     fn write_if_full(&mut self, to: &mut BlockWriter, sync: bool) {
-        if self.tokens.len() == BLOCK_TOKENS {
+        if self.tokens.list().len() == BLOCK_TOKENS {
             self.write_block(to, sync);
         }
     }
@@ -184,7 +185,7 @@ impl LazySearch {
     }
 
     fn literal_before(&mut self, to: &mut BlockWriter, sync: bool) {
-        self.tokens.literal(self.window[self.at as usize - 1]);
+        self.tokens.push_literal(self.window[self.at as usize - 1]);
         self.write_if_full(to, sync);
     }
 
@@ -204,10 +205,10 @@ impl LazySearch {
             }
             if ahead == 0 {
                 if self.literal_waits {
-                    self.tokens.literal(self.window[self.at as usize - 1]);
+                    self.tokens.push_literal(self.window[self.at as usize - 1]);
                     self.literal_waits = false;
                 }
-                if self.tokens.len() > 0 {
+                if !self.tokens.list().is_empty() {
                     self.write_block(to, sync);
                 }
                 return;
@@ -230,10 +231,10 @@ impl LazySearch {
     /// Takes the match that waited, for the one here is not longer.
     fn take(&mut self, length: i32, distance: i32, ahead: i32, to: &mut BlockWriter, sync: bool) {
         let (length, distance) = match self.variant {
-            variant::Lazy::V1_15_12 => self.better_end_before_v1_15_15(length, distance, ahead),
+            variant::Lazy::V1_15_11 => self.better_end_before_v1_15_15(length, distance, ahead),
             _ => self.better_end(length, distance, ahead, to, sync),
         };
-        self.tokens.matched(length, distance);
+        self.tokens.push_match(length, distance);
         let next = self.at + length - 1;
         self.insert((self.at + 1).min(self.insert_end), next.min(self.insert_end));
         self.at = next;
@@ -269,7 +270,7 @@ impl LazySearch {
             self.enter_as_head();
             self.at += 1;
         }
-        self.tokens.literal(self.window[self.at as usize - 1]);
+        self.tokens.push_literal(self.window[self.at as usize - 1]);
         self.literal_waits = false;
         self.write_if_full(to, sync);
     }
@@ -277,43 +278,50 @@ impl LazySearch {
     /// Makes codes for the literals ahead, to weigh matches by. Counts wrap, as the original's do.
     fn count_literals(&mut self) {
         let mut ahead = &self.window[self.at as usize..self.filled as usize];
-        if matches!(self.variant, variant::Lazy::V1_18_2 | variant::Lazy::Go1_27) {
+        if self.variant >= variant::Lazy::V1_18_2 {
             ahead = &ahead[..ahead.len().min(BLOCK_TOKENS)];
         }
-        let mut counts = [0u16; 256];
+        let mut counts = [0_u16; 256];
         for byte in ahead {
             counts[usize::from(*byte)] = counts[usize::from(*byte)].wrapping_add(1);
         }
-        self.literal_codes.generate(&counts, 15);
+        self.literal_codes.generate(&counts.map(i32::from), CODE_BITS_MAX);
     }
 
     /// The bits that a match saves.
     fn gain(&self, at: i32, length: i32, distance: i32, base_cost: i32) -> i32 {
-        let least = u32::from(self.variant == variant::Lazy::Go1_27);
+        let least = u8::from(self.variant == variant::Lazy::Go1_27);
         let bytes = &self.window[at as usize..(at + length) as usize];
-        let codes = self.literal_codes.codes();
-        let literals: u32 = bytes.iter().map(|byte| codes[usize::from(*byte)].len().max(least)).sum();
-        // The distance is taken for one more than it is.
-        let distance_bits = DISTANCE_EXTRA_BITS[distance_symbol(distance as u32) as usize & 31];
-        let length_bits = LENGTH_EXTRA_BITS[length_symbol((length - 3) as u8)];
-        literals as i32 - i32::from(distance_bits) - base_cost - i32::from(length_bits)
+        let codes = &self.literal_codes.codes;
+        let literals: i32 = bytes.iter().map(|byte| i32::from(codes[usize::from(*byte)].len.max(least))).sum();
+        // As the original does: the distance is not lessened by one first, and the farthest, 32,768,
+        // wraps to the first of the codes for 256 and more.
+        let offset = match distance {
+            REACH => OFFSET_EXTRA_BITS[14],
+            _ => OFFSET_EXTRA_BITS[offset_code(distance as u32)],
+        };
+        literals - i32::from(offset) - base_cost - i32::from(LENGTH_EXTRA_BITS[length_code((length - 3) as u8)])
+    }
+
+    fn common_len(&self, at: i32, other: i32, max: i32) -> i32 {
+        let window = &self.window[..];
+        common_prefix(&window[at as usize..], &window[other as usize..], max as usize) as i32
     }
 
     /// Looks along the chain for the longest match, or the one that saves most.
     fn find(&mut self, head: i32, ahead: i32) {
         let (base_cost, mut least_gain) = match self.variant {
-            variant::Lazy::V1_15_12 => (6, 0),
+            variant::Lazy::V1_15_11 => (6, 0),
             _ => (3, 4),
         };
         let (at, look) = (self.at, ahead.min(LENGTH_MAX));
         let nice = self.effort.nice.min(look);
         let nearest = (at - REACH).max(0);
-        let ours = &self.window[at as usize..(at + look) as usize];
         let (mut length, mut distance) = (MATCH_MIN - 1, 0);
         let mut place = head;
         for _ in 0..self.effort.chain {
-            if self.window[(place + length) as usize] == ours[length as usize] {
-                let found = common_len(ours, &self.window[place as usize..(place + look) as usize]);
+            if self.window[(place + length) as usize] == self.window[(at + length) as usize] {
+                let found = self.common_len(at, place, look);
                 let mut better = found > length;
                 if better && self.effort.weighs {
                     let gain = self.gain(at, found, at - place, base_cost);
@@ -355,8 +363,7 @@ impl LazySearch {
         if start - other == distance || other <= (self.at - REACH).max(0) + SKIPPED {
             return (length, distance);
         }
-        let ours = &self.window[(start + SKIPPED) as usize..end as usize];
-        let mut found = common_len(ours, &self.window[(other + SKIPPED) as usize..]);
+        let mut found = self.common_len(start + SKIPPED, other + SKIPPED, end - start - SKIPPED);
         if found <= length {
             return (length, distance);
         }
@@ -366,7 +373,7 @@ impl LazySearch {
                 continue;
             }
             for literal in start..=start + i {
-                self.tokens.literal(self.window[literal as usize]);
+                self.tokens.push_literal(self.window[literal as usize]);
                 self.write_if_full(to, sync);
                 self.at += 1;
                 self.enter_as_head();
@@ -385,8 +392,7 @@ impl LazySearch {
         let end = ahead.min(LENGTH_MAX) + start;
         let other = self.heads[self.hash(start + length - 2)] as i32 - self.offset - length + 2;
         if other > (self.at - REACH).max(0) {
-            let ours = &self.window[start as usize..end as usize];
-            let found = common_len(ours, &self.window[other as usize..]);
+            let found = self.common_len(start, other, end - start);
             if found > length {
                 return (found, start - other);
             }

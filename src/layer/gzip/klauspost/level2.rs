@@ -76,8 +76,8 @@ impl Level2 {
                 while t > 0 && s > emitted && bytes[(t - 1) as usize] == bytes[(s - 1) as usize] {
                     (s, t, len) = (s - 1, t - 1, len + 1);
                 }
-                tokens.literals(&bytes[emitted as usize..s as usize]);
-                tokens.matched(len, s - t);
+                tokens.push_literals(&bytes[emitted as usize..s as usize]);
+                tokens.push_match(len, s - t);
                 s += len;
                 emitted = s;
                 if next >= s {
@@ -111,6 +111,6 @@ impl Level2 {
                 }
             }
         }
-        tokens.rest(&bytes[emitted as usize..]);
+        tokens.push_rest(&bytes[emitted as usize..]);
     }
 }

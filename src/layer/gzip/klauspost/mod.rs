@@ -3,13 +3,10 @@
 
 pub mod variant;
 
-mod bits;
 mod block;
 mod deflater;
 mod fast;
-mod header;
 mod history;
-mod huffman;
 mod lazy;
 mod level1;
 mod level2;
@@ -17,6 +14,7 @@ mod level3;
 mod level4;
 mod level5;
 mod level6;
+mod table;
 mod tokens;
 
 pub use deflater::Deflater;
