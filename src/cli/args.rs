@@ -119,6 +119,7 @@ pub enum Verb {
     Restore(commands::restore::Args),
     Reflog(commands::reflog::Args),
     Gc(commands::gc::Args),
+    Repack(commands::repack::Args),
     Fsck(commands::fsck::Args),
     Help(commands::help::Args),
     Completion(commands::completion::Args),
@@ -132,7 +133,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Versions", &["catalog", "log", "show", "diff", "inspect"]),
     ("Names", &["branch", "tag", "restore", "reflog"]),
     ("Files", &["ls", "cat", "find", "whereis", "du"]),
-    ("Store", &["init", "fsck", "gc"]),
+    ("Store", &["init", "repack", "gc", "fsck"]),
     ("Help", &["help", "completion", "man", "version"]),
 ];
 

@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod compare;
 pub mod find;
+pub mod layers;
 pub mod listing;
 pub mod machine;
 pub mod names;

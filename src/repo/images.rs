@@ -2,32 +2,35 @@
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::id::ContentId;
 use crate::id::DiffId;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::media_type::MediaType;
 use crate::oci::source::Root;
 use crate::oci::source::Source;
+use crate::repo::cache::Cache;
+use crate::repo::encoded;
+use crate::repo::produced::produced;
 use crate::repo::recipes;
 use crate::store::BlobRow;
 use crate::store::BlobSource;
 use crate::store::Store;
-use std::io;
-use std::io::BufWriter;
 use std::io::Read;
-use std::io::Write;
-
-/// How much of a rebuilt layer travels at once from the rebuilding thread.
-const CHUNK_BYTES: usize = 256 << 10;
-const CHUNKS_MAX: usize = 4;
 
 pub struct Images {
     store: Store,
+    cache: Cache,
 }
 
 impl Images {
     pub(super) fn new(store: Store) -> Images {
-        Images { store }
+        Images { cache: Cache::of(&store), store }
+    }
+
+    /// The same without the cache: what is not kept is rebuilt each time.
+    pub fn uncached(self) -> Images {
+        Images { cache: Cache::none(), ..self }
     }
 
     /// How long a blob is; `None` if it is not here.
@@ -53,7 +56,8 @@ impl Source for Images {
 
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         let absent = || Error::not_found("blob", descriptor.digest.to_string());
-        open_row(&self.store, &self.row(&descriptor.digest)?.ok_or_else(absent)?)
+        let row = self.row(&descriptor.digest)?.ok_or_else(absent)?;
+        open_row(&self.store, &self.cache, &descriptor.digest, &row)
     }
 
     fn has(&self, descriptor: &Descriptor) -> bool {
@@ -67,15 +71,23 @@ pub(super) fn open_recipe(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Rea
     Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, place.len))?))
 }
 
-pub(super) fn open_row(store: &Store, row: &BlobRow) -> Result<Box<dyn Read + Send>> {
+pub(super) fn open_row(
+    store: &Store,
+    cache: &Cache,
+    digest: &Digest,
+    row: &BlobRow,
+) -> Result<Box<dyn Read + Send>> {
     match row.source {
-        BlobSource::Content(id) => {
-            let absent = || Error::not_found("content", id.to_string());
-            let locate = || store.locate(&[id])?.pop().flatten().ok_or_else(absent);
-            Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, row.size))?))
-        }
+        BlobSource::Content(id) => open_content(store, &id, row.size),
         BlobSource::Recipe(diff_id) => open_rebuilt(store, &diff_id),
+        BlobSource::Encoded { how, of } => encoded::open(store, cache, digest, row.size, &how, &of),
     }
+}
+
+pub(super) fn open_content(store: &Store, id: &ContentId, len: u64) -> Result<Box<dyn Read + Send>> {
+    let absent = || Error::not_found("content", id.to_string());
+    let locate = || store.locate(&[*id])?.pop().flatten().ok_or_else(absent);
+    Ok(Box::new(open_located(locate, |place| store.open_content(place, 0, len))?))
 }
 
 /// Opens what was located, and where its pack is gone by then, locates it once more: a collection may
@@ -88,55 +100,10 @@ fn open_located<L, R>(locate: impl Fn() -> Result<L>, open: impl Fn(&L) -> Resul
 }
 
 /// Rebuilds a layer's tar or a disk on a thread of its own, so that reading it and making it overlap.
-fn open_rebuilt(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+pub(super) fn open_rebuilt(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
     let recipe = open_recipe(store, diff_id)?;
-    let store = store.clone();
-    let (to_reader, chunks) = crossbeam_channel::bounded::<io::Result<Vec<u8>>>(CHUNKS_MAX);
-    let work = move || {
-        let contents = store.contents();
-        let mut out = BufWriter::with_capacity(CHUNK_BYTES, ToReader(to_reader.clone()));
-        let rebuilt = recipes::rebuild(recipe, &contents, &mut out).map_err(io::Error::from);
-        if let Err(err) = rebuilt.and_then(|()| out.flush()) {
-            let _ = to_reader.send(Err(err));
-        }
-    };
-    let spawned = std::thread::Builder::new().name("rebuild".into()).spawn(work);
-    spawned.map_err(|source| Error::Stream { thing: "a new thread".into(), source })?;
-    Ok(Box::new(Rebuilt { chunks, now: Vec::new(), at: 0 }))
-}
-
-struct ToReader(crossbeam_channel::Sender<io::Result<Vec<u8>>>);
-
-impl Write for ToReader {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The reader was dropped: nobody wants the rest, and the thread ends.
-        self.0.send(Ok(bytes.to_vec())).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-struct Rebuilt {
-    chunks: crossbeam_channel::Receiver<io::Result<Vec<u8>>>,
-    now: Vec<u8>,
-    at: usize,
-}
-
-impl Read for Rebuilt {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.now.len() {
-            let Ok(next) = self.chunks.recv() else { return Ok(0) };
-            self.now = next?;
-            self.at = 0;
-        }
-        let count = buffer.len().min(self.now.len() - self.at);
-        buffer[..count].copy_from_slice(&self.now[self.at..self.at + count]);
-        self.at += count;
-        Ok(count)
-    }
+    let contents = store.contents();
+    produced("rebuild", move |out| recipes::rebuild(recipe, &contents, out))
 }
 
 #[cfg(test)]

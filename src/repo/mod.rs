@@ -3,14 +3,18 @@
 //! Every read here opens the index, asks and closes it (`store` keeps no handle), so any number of
 //! commands live side by side; nothing that blocks on the outside happens in between.
 
+mod cache;
+mod encoded;
 mod guest;
 pub mod image;
 mod images;
 mod nodes;
+mod produced;
 mod recipes;
 mod refs;
 mod version;
 
+pub use cache::Cache;
 pub use images::Images;
 pub use nodes::Nodes;
 pub use refs::Signature;
@@ -27,6 +31,7 @@ use crate::id::CommitId;
 use crate::id::ContentId;
 use crate::id::DiffId;
 use crate::id::TreeId;
+use crate::layer::gzip;
 use crate::oci::digest::Digest;
 use crate::path::shown;
 use crate::progress::Progress;
@@ -61,7 +66,7 @@ impl Repo {
     /// Creates a store in a folder that is new or empty.
     pub fn create(dir: &Path, lock_timeout: Duration) -> Result<Repo> {
         /// What stands in a store: another process may be creating the same one now.
-        const OWN: [&[u8]; 5] = [b"imgit.toml", b"meta.redb", b"packs", b"locks", b"tmp"];
+        const OWN: [&[u8]; 6] = [b"imgit.toml", b"meta.redb", b"packs", b"locks", b"tmp", b"cache"];
         if fs::look(dir)?.is_some_and(|there| there.is_dir()) {
             let foreign = fs::list(dir)?.into_iter().find(|name| !OWN.contains(&&name[..]));
             if let Some(name) = foreign {
@@ -147,6 +152,19 @@ impl Repo {
         Images::new(self.store.clone())
     }
 
+    /// How a blob that is not kept is compressed; `None` for one that is, or is no compressed one.
+    pub fn encoding(&self, row: &BlobRow) -> Result<Option<gzip::recipe::Recipe>> {
+        match row.source {
+            BlobSource::Encoded { how, .. } => encoded::recipe(&self.store, &how).map(Some),
+            BlobSource::Content(_) | BlobSource::Recipe(_) => Ok(None),
+        }
+    }
+
+    /// What of this store may be lost.
+    pub fn cache(&self) -> Cache {
+        Cache::of(&self.store)
+    }
+
     /// Calls `each` with every content that the recipe of a layer or disk needs.
     pub fn recipe_contents(&self, id: &DiffId, each: &mut dyn FnMut(ContentId) -> Result<()>) -> Result<()> {
         recipes::contents(self.open_recipe(id)?, &self.contents(), each)
@@ -157,6 +175,11 @@ impl Repo {
         images::open_recipe(&self.store, diff_id)
     }
 
+    /// What the recipe of a layer or disk rebuilds, as a stream; whoever needs proof hashes it.
+    pub fn rebuilt(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+        images::open_rebuilt(&self.store, diff_id)
+    }
+
     /// A small blob, whole.
     pub fn read_blob(&self, digest: &Digest, bytes_max: u64) -> Result<Vec<u8>> {
         let row = self.blob(digest)?.ok_or_else(|| Error::not_found("blob", digest.to_string()))?;
@@ -164,7 +187,7 @@ impl Repo {
             return Err(Error::Limit { thing: format!("blob {digest}"), limit: bytes_max, unit: "bytes" });
         }
         let mut bytes = Vec::with_capacity(row.size as usize);
-        images::open_row(&self.store, &row)?
+        images::open_row(&self.store, &self.cache(), digest, &row)?
             .read_to_end(&mut bytes)
             .map_err(|err| from_stream(format!("blob {digest}"), err))?;
         Ok(bytes)
@@ -190,6 +213,6 @@ impl Repo {
 pub fn recipe_of(row: &BlobRow) -> Option<DiffId> {
     match row.source {
         BlobSource::Recipe(diff_id) => Some(diff_id),
-        BlobSource::Content(_) => None,
+        BlobSource::Content(_) | BlobSource::Encoded { .. } => None,
     }
 }

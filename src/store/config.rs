@@ -14,9 +14,11 @@ pub const CONFIG_NAME: &str = "imgit.toml";
 pub const FORMAT: u32 = 1;
 /// Far more than any configuration; keeps a wrong file from being read whole.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
-/// Features this imgit knows, in each of the two lists that matter. None yet.
+/// Features this imgit knows, in each of the two lists that matter.
 const KNOWN_READ_ONLY: [&str; 0] = [];
-const KNOWN_INCOMPATIBLE: [&str; 0] = [];
+const KNOWN_INCOMPATIBLE: [&str; 1] = [ENCODED_BLOBS];
+/// Compressed blobs that are made again by a recipe (`BlobSource::Encoded`).
+pub const ENCODED_BLOBS: &str = "encoded-blobs";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,6 +28,8 @@ pub struct Config {
     pub features: Features,
     #[serde(default)]
     pub pack: PackConfig,
+    #[serde(default)]
+    pub cache: CacheConfig,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +51,20 @@ pub struct PackConfig {
     pub level: i32,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct CacheConfig {
+    /// How many bytes of rebuilt blobs are kept for the next who wants them; 0 for none.
+    pub blob_bytes: u64,
+}
+
+impl Default for CacheConfig {
+    fn default() -> CacheConfig {
+        // A few images on their way to several places; little beside any store worth repacking.
+        CacheConfig { blob_bytes: 1 << 30 }
+    }
+}
+
 impl Default for PackConfig {
     fn default() -> PackConfig {
         PackConfig { level: 2 }
@@ -55,7 +73,12 @@ impl Default for PackConfig {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { format: FORMAT, features: Features::default(), pack: PackConfig::default() }
+        Config {
+            format: FORMAT,
+            features: Features::default(),
+            pack: PackConfig::default(),
+            cache: CacheConfig::default(),
+        }
     }
 }
 

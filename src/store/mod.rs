@@ -216,6 +216,18 @@ impl Store {
 }
 
 impl Inner {
+    /// Lists a feature that whoever does not know it must not open the store with. Durable on
+    /// return, so that what needs it can be written; cut short, the store has one more name in it.
+    fn declare(&self, feature: &str) -> Result<()> {
+        let _commit = self.lock_commit()?;
+        let mut config = Config::read(&*self.backend)?;
+        if config.features.incompatible.iter().any(|known| known == feature) {
+            return Ok(());
+        }
+        config.features.incompatible.push(feature.to_owned());
+        backend::write_small(&*self.backend, CONFIG_NAME, config.to_text().as_bytes())
+    }
+
     fn check_writable(&self) -> Result<()> {
         if let Some(feature) = self.config.read_only_because() {
             return Err(config::newer(&*self.backend, format!("1 with `{feature}`")));

@@ -19,7 +19,6 @@ use crate::store::pack::footer::Footer;
 use crate::store::pack::frame::GATHERED_BYTES_MAX;
 use crate::store::pack::frame::RUN_FRAME_BYTES;
 use crate::store::pack::journal::BlobRow;
-use crate::store::pack::journal::BlobSource;
 use crate::store::pack::journal::Record;
 use crate::store::pack::journal::Segment;
 use crate::store::pack::pack_name;
@@ -281,10 +280,7 @@ impl Store {
 /// unpacks to goes, forgets that: else an import would believe that the layer is known.
 fn drop_rows(snapshot: &Snapshot, live: &Live, records: &mut Vec<Record>) -> Result<()> {
     for (digest, blob) in snapshot.blobs()? {
-        let is_live = match blob.source {
-            BlobSource::Content(id) => live(ObjectKind::Content, &id.0),
-            BlobSource::Recipe(id) => live(ObjectKind::Recipe, &id.0),
-        };
+        let is_live = blob.source.objects().all(|(kind, id)| live(kind, &id));
         let forgotten = blob.diff_id.is_some_and(|id| !live(ObjectKind::Recipe, &id.0));
         if !is_live {
             records.push(Record::DropBlob { digest });

@@ -24,11 +24,13 @@ use crate::store::backend::Held;
 use crate::store::backend::LockMode;
 use crate::store::blob_writer::BlobWriter;
 use crate::store::blob_writer::SharedBlobs;
+use crate::store::config::ENCODED_BLOBS;
 use crate::store::lock;
 use crate::store::pack::Class;
 use crate::store::pack::ObjectKind;
 use crate::store::pack::draft::DraftPack;
 use crate::store::pack::journal::BlobRow;
+use crate::store::pack::journal::BlobSource;
 use crate::store::pack::journal::Move;
 use crate::store::pack::journal::Record;
 use crate::store::pack::writer::FinishedPack;
@@ -211,6 +213,13 @@ impl Transaction {
         let nothing = self.pack.as_ref().is_none_or(PackWriter::is_empty) && companions.is_empty();
         if nothing && self.records.is_empty() && self.moves.is_empty() {
             return Ok(self.done);
+        }
+        let encoded = |record: &Record| match record {
+            Record::Blob { blob, .. } => matches!(blob.source, BlobSource::Encoded { .. }),
+            _ => false,
+        };
+        if self.records.iter().any(encoded) {
+            self.store.inner().declare(ENCODED_BLOBS)?;
         }
         let inner = self.store.inner();
         let main = match self.pack.take() {

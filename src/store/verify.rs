@@ -230,12 +230,10 @@ impl Check<'_> {
         self.note(logs);
         let blobs = self.snapshot.blobs();
         for (digest, blob) in self.note(blobs).unwrap_or_default() {
-            let (kind, id) = match blob.source {
-                BlobSource::Content(id) => (ObjectKind::Content, id.0),
-                BlobSource::Recipe(id) => (ObjectKind::Recipe, id.0),
-            };
-            self.there(kind, &id, || format!("of blob {}", crate::path::shown(&digest)))?;
-            if let Some(id) = blob.diff_id {
+            for (kind, id) in blob.source.objects() {
+                self.there(kind, &id, || format!("of blob {}", crate::path::shown(&digest)))?;
+            }
+            if let (BlobSource::Content(_), Some(id)) = (blob.source, blob.diff_id) {
                 let layer = || format!("of the layer in blob {}", crate::path::shown(&digest));
                 self.there(ObjectKind::Recipe, &id.0, layer)?;
             }

@@ -4,18 +4,19 @@ use super::reach;
 use crate::error::Error;
 use crate::error::Result;
 use crate::id::CommitId;
-use crate::id::DiffId;
 use crate::oci::digest::Digest;
 use crate::oci::digest::Verifier;
 use crate::oci::source::Source;
 use crate::progress::Progress;
 use crate::repo::Repo;
+use crate::store::BlobRow;
+use crate::store::BlobSource;
 use crate::store::VerifyOptions;
 use std::collections::BTreeSet;
 use std::io;
 
 pub struct FsckOptions {
-    /// Read every content, and rebuild every layer.
+    /// Read every content, and rebuild every layer, compressed where only a recipe is kept.
     pub read_data: bool,
 }
 
@@ -91,7 +92,16 @@ fn histories(
     if options.read_data {
         for diff_id in &reached.recipes {
             crate::progress::check(progress)?;
-            if let Err(err) = rebuild(repo, diff_id, progress) {
+            if let Err(err) = rebuild(repo, &Digest::from(*diff_id), progress) {
+                report.problems.push(in_words(&err));
+            }
+        }
+        for digest in &reached.blobs {
+            crate::progress::check(progress)?;
+            let encoded = |row: BlobRow| matches!(row.source, BlobSource::Encoded { .. });
+            if repo.blob(digest)?.is_some_and(encoded)
+                && let Err(err) = rebuild(repo, digest, progress)
+            {
                 report.problems.push(in_words(&err));
             }
         }
@@ -99,14 +109,13 @@ fn histories(
     Ok(())
 }
 
-/// Rebuilds a layer and holds it to its diff id.
-fn rebuild(repo: &Repo, diff_id: &DiffId, progress: &dyn Progress) -> Result<()> {
-    let images = repo.images();
-    let digest = Digest::from(*diff_id);
-    let size = images.size(&digest)?.ok_or_else(|| Error::not_found("layer", digest.to_string()))?;
+/// Rebuilds a layer, from nothing that is cached, and holds it to its digest.
+fn rebuild(repo: &Repo, digest: &Digest, progress: &dyn Progress) -> Result<()> {
+    let images = repo.images().uncached();
+    let size = images.size(digest)?.ok_or_else(|| Error::not_found("layer", digest.to_string()))?;
     progress.begin(&format!("rebuilding layer {}", digest.short()), Some(size));
-    let opened = images.open(&images.descriptor(&digest, size))?;
-    let mut verified = Verifier::new(format!("layer {digest}"), &digest, size, opened);
+    let opened = images.open(&images.descriptor(digest, size))?;
+    let mut verified = Verifier::new(format!("layer {digest}"), digest, size, opened);
     io::copy(&mut verified, &mut io::sink())
         .map_err(|err| crate::error::from_stream(format!("layer {digest}"), err))?;
     verified.finish()

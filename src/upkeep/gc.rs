@@ -26,6 +26,9 @@ pub struct GcOptions {
     pub keep_days: u32,
 }
 
+/// How long what refs named is kept, unless told otherwise.
+pub const KEEP_DAYS: u32 = 90;
+
 const SECONDS_PER_DAY: i64 = 86_400;
 
 pub fn gc(repo: &Repo, options: &GcOptions, progress: &dyn Progress) -> Result<Swept> {

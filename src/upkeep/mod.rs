@@ -3,3 +3,4 @@
 pub mod fsck;
 pub mod gc;
 mod reach;
+pub mod repack;

@@ -164,12 +164,12 @@ impl Walk<'_> {
         }
         let absent = || Error::not_found("blob", digest.to_string());
         let row = self.repo.blob(digest)?.ok_or_else(absent)?;
-        if let BlobSource::Content(id) = row.source {
+        if let BlobSource::Content(id) | BlobSource::Encoded { how: id, .. } = row.source {
             self.reached.contents.insert(id);
         }
         let recipe = match row.source {
             BlobSource::Recipe(diff_id) => Some(diff_id),
-            BlobSource::Content(_) => row.diff_id,
+            BlobSource::Content(_) | BlobSource::Encoded { .. } => row.diff_id,
         };
         match recipe {
             Some(diff_id) => self.layer(diff_id),

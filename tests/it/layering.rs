@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("import", &["disk", "fs", "history", "layer", "oci", "repo", "store", "tree"]),
     ("export", &["disk", "fs", "history", "oci", "repo", "tree"]),
     ("inspect", &["fs", "history", "layer", "oci", "repo", "store", "tree"]),
-    ("upkeep", &["history", "oci", "repo", "store", "tree"]),
+    ("upkeep", &["history", "layer", "oci", "repo", "store", "tree"]),
     // The face.
     (
         "cli",

@@ -3,6 +3,8 @@ use crate::cli::output::bytes;
 use crate::error::Result;
 use crate::id::CommitId;
 use crate::id::TreeId;
+use crate::inspect::layers::Count;
+use crate::inspect::layers::layers;
 use crate::inspect::names::Names;
 use crate::inspect::usage;
 use serde_json::json;
@@ -31,6 +33,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     }
     let usages = usage::measure(&repo, &groups)?;
     let disk = repo.disk_usage()?;
+    let layers = layers(&repo)?;
     let mut out = session.output();
     let mut rows = Vec::new();
     for (id, usage) in all.iter().zip(&usages) {
@@ -51,6 +54,11 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         out.record(&json!({
             "message_type": "summary", "file_pack_bytes": disk.file_packs, "blob_pack_bytes": disk.blob_packs,
             "index_bytes": disk.index, "contents": disk.contents,
+            "layers": {
+                "recipe": json_count(&layers.recipes), "zstd": json_count(&layers.zstd),
+                "no_encoder": json_count(&layers.no_encoder), "not_tried": json_count(&layers.not_tried),
+            },
+            "cache_bytes": layers.cache_bytes,
         }))?;
     } else {
         out.table(&["VERSION", "COMMIT", "FILES", "SIZE", "SHARED", "UNIQUE"], &rows)?;
@@ -61,7 +69,26 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             bytes(disk.index),
             bytes(disk.blob_packs),
         ))?;
+        let of = [
+            ("by recipe", &layers.recipes),
+            ("kept: zstd", &layers.zstd),
+            ("kept: no encoder found", &layers.no_encoder),
+            ("kept: not tried (see repack)", &layers.not_tried),
+        ];
+        let found = of.iter().filter(|(_, count)| count.layers > 0);
+        let words: Vec<String> =
+            found.map(|(what, count)| format!("{} {what}, {}", count.layers, bytes(count.bytes))).collect();
+        if !words.is_empty() {
+            out.line(format!("Compressed layers: {}.", words.join("; ")))?;
+        }
+        if layers.cache_bytes > 0 {
+            out.line(format!("Rebuilt layers in the cache: {}.", bytes(layers.cache_bytes)))?;
+        }
     }
     out.finish()?;
     Ok(0)
+}
+
+fn json_count(count: &Count) -> serde_json::Value {
+    json!({ "layers": count.layers, "bytes": count.bytes })
 }

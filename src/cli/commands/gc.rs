@@ -14,7 +14,7 @@ pub struct Args {
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Keep what a ref named within so many days, even if it has moved on or was deleted
-    #[arg(long, value_name = "DAYS", default_value_t = 90)]
+    #[arg(long, value_name = "DAYS", default_value_t = gc::KEEP_DAYS)]
     keep_days: u32,
 }
 

@@ -60,6 +60,9 @@ pub struct Args {
     /// For a folder: report files that cannot be read and go on
     #[arg(long)]
     keep_going: bool,
+    /// Keep recipes in place of compressed layers, where they can be made again (see repack)
+    #[arg(long)]
+    repack: bool,
     #[command(flatten)]
     disk: DiskArgs,
 }
@@ -149,6 +152,10 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         session.console.say(&format!("Taking {} for {}", args.source, report.location));
     }
     print(session, &report)?;
+    if args.repack {
+        let versions = report.refs.iter().map(|imported| imported.commit).collect();
+        super::repack::after_import(session, &repo, versions)?;
+    }
     Ok(if session.console.problems() > 0 { PARTIAL } else { 0 })
 }
 

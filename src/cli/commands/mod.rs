@@ -21,6 +21,7 @@ pub mod log;
 pub mod ls;
 pub mod man;
 pub mod reflog;
+pub mod repack;
 pub mod restore;
 pub mod show;
 pub mod tag;
@@ -60,6 +61,7 @@ pub fn run(args: Args) -> Result<u8> {
         Verb::Restore(args) => restore::run(args, session),
         Verb::Reflog(args) => reflog::run(args, session),
         Verb::Gc(args) => gc::run(args, session),
+        Verb::Repack(args) => repack::run(args, session),
         Verb::Fsck(args) => fsck::run(args, session),
         Verb::Help(args) => help::run(args, session),
         Verb::Completion(args) => completion::run(args, session),

@@ -96,10 +96,10 @@ fn blocks(plan: &BlockPlan, tar: &mut Checked, out: &mut dyn Write) -> Result<()
         loop {
             let job = cutter.next()?;
             let is_end = job.is_none();
-            if let Some((dictionary, block, last)) = job {
+            if let Some(cut) = job {
                 let (done, result) = crossbeam_channel::bounded(1);
                 // The receivers live as long as the threads, which wait for this sender to go.
-                let _ = jobs.send(Job { dictionary, block, last, done });
+                let _ = jobs.send(Job { cut, done });
                 under_way.push_back(result);
             }
             while under_way.len() >= under_way_max || is_end && !under_way.is_empty() {
@@ -114,9 +114,7 @@ fn blocks(plan: &BlockPlan, tar: &mut Checked, out: &mut dyn Write) -> Result<()
 }
 
 struct Job {
-    dictionary: Vec<u8>,
-    block: Vec<u8>,
-    last: bool,
+    cut: Cut,
     done: Sender<Vec<u8>>,
 }
 
@@ -127,19 +125,26 @@ fn start_thread<'scope>(
 ) -> Result<()> {
     let work = move || {
         let mut encoder = (plan.make)();
-        for job in jobs {
-            let mut out = Vec::with_capacity(job.block.len() / 2);
-            encoder.encode(&job.dictionary, &job.block, job.last, &mut out);
+        for Job { cut, done } in jobs {
+            let mut out = Vec::with_capacity(cut.block.len() / 2);
+            encoder.encode(&cut.dictionary, &cut.block, cut.last, &mut out);
             // Nobody waits for it any more when writing has failed.
-            let _ = job.done.send(out);
+            let _ = done.send(out);
         }
     };
     let spawned = std::thread::Builder::new().name("compress".into()).spawn_scoped(scope, work);
     spawned.map(drop).map_err(|source| Error::Stream { thing: "a new thread".into(), source })
 }
 
-/// Cuts the input into blocks, each with the end of what was before it.
-pub(super) struct Cutter<'a, 'b> {
+/// A block with the end of what was before it.
+struct Cut {
+    dictionary: Vec<u8>,
+    block: Vec<u8>,
+    last: bool,
+}
+
+/// Cuts the input into blocks.
+struct Cutter<'a, 'b> {
     plan: &'a BlockPlan,
     tar: &'a mut Checked<'b>,
     tail: Vec<u8>,
@@ -160,8 +165,7 @@ impl<'a, 'b> Cutter<'a, 'b> {
         Ok(block)
     }
 
-    /// The dictionary, the block, and whether it is the last.
-    fn next(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>, bool)>> {
+    fn next(&mut self) -> Result<Option<Cut>> {
         let Some(block) = self.ahead.take() else { return Ok(None) };
         let mut last = block.len() < self.plan.block_bytes;
         if !last {
@@ -175,7 +179,7 @@ impl<'a, 'b> Cutter<'a, 'b> {
         let dictionary = self.tail.clone();
         self.tail.extend_from_slice(&block);
         self.tail.drain(..self.tail.len().saturating_sub(self.plan.dictionary_bytes));
-        Ok(Some((dictionary, block, last)))
+        Ok(Some(Cut { dictionary, block, last }))
     }
 }
 

@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn offsets_fall_under_their_code() {
         let mut next = 0;
-        for code in 0..OFFSETS {
+        for (code, extra) in OFFSET_EXTRA_BITS.iter().enumerate() {
             assert_eq!(offset_base(code), next, "code {code}");
-            next += 1 << OFFSET_EXTRA_BITS[code];
+            next += 1 << extra;
             assert_eq!(offset_code(offset_base(code)), code);
             assert_eq!(offset_code(next - 1), code);
         }

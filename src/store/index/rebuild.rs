@@ -14,10 +14,10 @@ use crate::store::index::fault;
 use crate::store::index::guarded;
 use crate::store::index::open_write;
 use crate::store::index::tables;
+use crate::store::pack::ObjectKind;
 use crate::store::pack::ObjectRow;
 use crate::store::pack::footer::Footer;
 use crate::store::pack::journal::BlobRow;
-use crate::store::pack::journal::BlobSource;
 use crate::store::pack::journal::Segment;
 use crate::store::pack::pack_name;
 use crate::store::pack::parse_pack_name;
@@ -160,7 +160,6 @@ pub fn read_manifests(packs: &Arc<PackReader>, id: &PackId, footer: &Footer) -> 
 
 /// Says whether these bytes are the manifest that the row names, canonical and all.
 pub fn check_manifest(row: &ObjectRow, bytes: &[u8]) -> Result<()> {
-    use crate::store::pack::ObjectKind;
     crate::store::snapshot::check_hash(row.kind.noun(), &row.id, bytes)?;
     match row.kind {
         ObjectKind::Node => crate::tree::Node::decode(bytes).map(drop),
@@ -188,10 +187,13 @@ fn drop_dangling(txn: &WriteTransaction) -> Result<()> {
         let (key, row) = row.map_err(fault("rebuild"))?;
         let value = tables::unseal("blobs", key.value(), row.value())?;
         let blob = BlobRow::decode(&mut crate::store::bytes::Take::new("blobs", value))?;
-        let there = match blob.source {
-            BlobSource::Content(id) => contents.get(&id.0).map_err(fault("rebuild"))?.is_some(),
-            BlobSource::Recipe(id) => recipes.get(&id.0).map_err(fault("rebuild"))?.is_some(),
-        };
+        let there = blob.source.objects().try_fold(true, |there, (kind, id)| {
+            let found = match kind {
+                ObjectKind::Recipe => recipes.get(&id),
+                _ => contents.get(&id),
+            };
+            Ok(there && found.map_err(fault("rebuild"))?.is_some())
+        })?;
         if !there {
             gone.push(key.value().to_vec());
         } else if let Some(id) = blob.diff_id

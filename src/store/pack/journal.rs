@@ -83,13 +83,28 @@ pub enum BlobSource {
     Content(ContentId),
     /// The bytes are what a recipe rebuilds.
     Recipe(DiffId),
+    /// The bytes are what a recipe rebuilds, compressed; a content says how.
+    Encoded { how: ContentId, of: DiffId },
+}
+
+impl BlobSource {
+    /// Every object that the bytes are made of.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjectKind, [u8; 32])> {
+        let (content, recipe) = match self {
+            BlobSource::Content(id) => (Some(id), None),
+            BlobSource::Recipe(id) => (None, Some(id)),
+            BlobSource::Encoded { how, of } => (Some(how), Some(of)),
+        };
+        let content = content.map(|id| (ObjectKind::Content, id.0));
+        content.into_iter().chain(recipe.map(|id| (ObjectKind::Recipe, id.0)))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobRow {
     pub source: BlobSource,
     pub size: u64,
-    /// What a compressed layer holds.
+    /// What a compressed layer holds. Of [`BlobSource::Encoded`] it is always known, and the same.
     pub diff_id: Option<DiffId>,
 }
 
@@ -104,18 +119,29 @@ impl BlobRow {
                 to.push(2);
                 to.extend_from_slice(&id.0);
             }
+            // What it is made of stands below as what it holds.
+            BlobSource::Encoded { how, .. } => {
+                to.push(3);
+                to.extend_from_slice(&how.0);
+            }
         }
         put_varint(to, self.size);
         put_option(to, self.diff_id.map(|id| id.0));
     }
 
     pub fn decode(take: &mut Take) -> Result<BlobRow> {
-        let source = match take.u8()? {
-            1 => BlobSource::Content(ContentId(take.array()?)),
-            2 => BlobSource::Recipe(DiffId(take.array()?)),
-            other => return Err(take.damaged("a blob source", other.to_string())),
+        let kind = take.u8()?;
+        let id = take.array()?;
+        let size = take.varint()?;
+        let diff_id = take_option(take)?.map(DiffId);
+        let source = match (kind, diff_id) {
+            (1, _) => BlobSource::Content(ContentId(id)),
+            (2, _) => BlobSource::Recipe(DiffId(id)),
+            (3, Some(of)) => BlobSource::Encoded { how: ContentId(id), of },
+            (3, None) => return Err(take.damaged("what a compressed blob holds", "nothing".to_owned())),
+            (other, _) => return Err(take.damaged("a blob source", other.to_string())),
         };
-        Ok(BlobRow { source, size: take.varint()?, diff_id: take_option(take)?.map(DiffId) })
+        Ok(BlobRow { source, size, diff_id })
     }
 }
 

@@ -164,11 +164,13 @@ impl StreamEncoder for Fast {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        match self.block.len() {
-            0 => {}
-            1..=STORED_SMALL_BYTES => self.writer.write_stored(&self.block, out),
-            ..SMALL_BYTES => self.writer.write_block_of_literals(&self.block, out),
-            _ => self.write_block(out),
+        let len = self.block.len();
+        if len >= SMALL_BYTES {
+            self.write_block(out);
+        } else if len > STORED_SMALL_BYTES {
+            self.writer.write_block_of_literals(&self.block, out);
+        } else if len > 0 {
+            self.writer.write_stored(&self.block, out);
         }
         self.writer.finish(out);
     }

@@ -127,7 +127,7 @@ impl Block {
 
     #[inline(always)]
     fn is_full(&self, bytes: usize) -> bool {
-        if self.early_end && self.symbols.len() % EARLY_END_SYMBOLS == 0 && self.ends_early(bytes) {
+        if self.early_end && self.symbols.len().is_multiple_of(EARLY_END_SYMBOLS) && self.ends_early(bytes) {
             return true;
         }
         self.symbols.len() == self.symbols_max
