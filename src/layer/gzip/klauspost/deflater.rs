@@ -26,7 +26,7 @@ enum Method {
     /// Level -2: literals only.
     Plain(Window),
     /// Levels 1 to 6.
-    Fast(Window, FastSearch, Tokens),
+    Fast(Window, FastSearch, Box<Tokens>),
     /// Levels 7 to 9.
     Lazy(Box<LazySearch>),
 }
@@ -39,7 +39,7 @@ impl Deflater {
             -2 => (Method::Plain(Window::new(PLAIN_WINDOW_BYTES)), 10),
             1..=6 => {
                 let search = FastSearch::new(level, variant);
-                (Method::Fast(Window::new(WINDOW_BYTES), search, Tokens::new()), 7)
+                (Method::Fast(Window::new(WINDOW_BYTES), search, Box::default()), 7)
             }
             7..=9 => (Method::Lazy(Box::new(LazySearch::new(level as usize, variant))), 8),
             _ => return None,
@@ -78,7 +78,9 @@ impl Deflater {
                 self.step(false);
             }
             let taken = match &mut self.method {
-                Method::Stored(window) | Method::Plain(window) | Method::Fast(window, _, _) => window.fill(bytes),
+                Method::Stored(window) | Method::Plain(window) | Method::Fast(window, _, _) => {
+                    window.fill(bytes)
+                }
                 Method::Lazy(search) => search.fill(bytes),
             };
             bytes = &bytes[taken..];
@@ -129,21 +131,21 @@ impl Deflater {
 }
 
 fn fast(window: &[u8], search: &mut FastSearch, tokens: &mut Tokens, blocks: &mut BlockWriter, sync: bool) {
-    match window.len() {
-        0 => return,
-        ..STORED_BYTES_END => {
-            blocks.stored(window);
-            return search.clear();
-        }
-        ..PLAIN_BYTES_END => {
-            blocks.plain(window, true);
-            return search.clear();
-        }
-        _ => search.find(window, tokens),
+    if window.is_empty() {
+        return;
     }
-    if tokens.list().is_empty() {
+    if window.len() < PLAIN_BYTES_END {
+        match window.len() < STORED_BYTES_END {
+            true => blocks.stored(window),
+            false => blocks.plain(window, true),
+        }
+        return search.clear();
+    }
+    search.find(window, tokens);
+    let found = tokens.list().len();
+    if found == 0 {
         blocks.stored(window);
-    } else if tokens.list().len() > window.len() - (window.len() >> 4) {
+    } else if found > window.len() - (window.len() >> 4) {
         blocks.plain(window, sync);
     } else {
         blocks.dynamic(tokens, Some(window), sync);

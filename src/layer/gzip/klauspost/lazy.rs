@@ -91,7 +91,7 @@ impl LazySearch {
             literal_waits: false,
             literals: 0,
             insert_end: 0,
-            tokens: Tokens::new(),
+            tokens: Tokens::default(),
             literal_codes: Codes::new(),
         }
     }
@@ -293,14 +293,18 @@ impl LazySearch {
         let least = u8::from(self.variant == variant::Lazy::Go1_27);
         let bytes = &self.window[at as usize..(at + length) as usize];
         let codes = &self.literal_codes.codes;
-        let literals: i32 = bytes.iter().map(|byte| i32::from(codes[usize::from(*byte)].len.max(least))).sum();
+        let literals: i32 =
+            bytes.iter().map(|byte| i32::from(codes[usize::from(*byte)].len.max(least))).sum();
         // As the original does: the distance is not lessened by one first, and the farthest, 32,768,
         // wraps to the first of the codes for 256 and more.
         let offset = match distance {
             REACH => OFFSET_EXTRA_BITS[14],
             _ => OFFSET_EXTRA_BITS[offset_code(distance as u32)],
         };
-        literals - i32::from(offset) - base_cost - i32::from(LENGTH_EXTRA_BITS[length_code((length - 3) as u8)])
+        literals
+            - i32::from(offset)
+            - base_cost
+            - i32::from(LENGTH_EXTRA_BITS[length_code((length - 3) as u8)])
     }
 
     fn common_len(&self, at: i32, other: i32, max: i32) -> i32 {
@@ -351,7 +355,12 @@ impl LazySearch {
     /// The end of the match that waited may be the end of a longer one. Up to two bytes of it that
     /// do not match become literals.
     fn better_end(
-        &mut self, length: i32, distance: i32, ahead: i32, to: &mut BlockWriter, sync: bool,
+        &mut self,
+        length: i32,
+        distance: i32,
+        ahead: i32,
+        to: &mut BlockWriter,
+        sync: bool,
     ) -> (i32, i32) {
         const SKIPPED: i32 = 2;
         let start = self.at - 1;

@@ -19,8 +19,8 @@ pub struct Tokens {
     len: u16,
 }
 
-impl Tokens {
-    pub fn new() -> Tokens {
+impl Default for Tokens {
+    fn default() -> Tokens {
         Tokens {
             literals: [0; 256],
             lengths: [0; LENGTH_EXTRA_BITS.len()],
@@ -29,7 +29,9 @@ impl Tokens {
             len: 0,
         }
     }
+}
 
+impl Tokens {
     pub fn clear(&mut self) {
         self.literals.fill(0);
         self.lengths.fill(0);

@@ -35,8 +35,7 @@ pub enum Lazy {
 
 impl Variant {
     /// github.com/klauspost/compress v1.15.11 to v1.17.11; levels 7 to 9 to v1.15.14 only.
-    pub const V1_15_11: Variant =
-        Variant { header: Header::Full, level4_slips: false, lazy: Lazy::V1_15_11 };
+    pub const V1_15_11: Variant = Variant { header: Header::Full, level4_slips: false, lazy: Lazy::V1_15_11 };
     /// v1.15.15 to v1.17.11; v1.18.0 but for level 4.
     pub const V1_15_15: Variant = Variant { lazy: Lazy::V1_15_15, ..Variant::V1_15_11 };
     pub const V1_18_0: Variant = Variant { level4_slips: true, ..Variant::V1_15_15 };
