@@ -4,6 +4,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::layer::gzip::encoder::Encoder;
 use crate::layer::gzip::go;
+use crate::layer::gzip::klauspost;
+use crate::layer::gzip::klauspost::variant::Variant;
 use crate::layer::gzip::pigz;
 use crate::layer::gzip::zlib;
 use crate::layer::gzip::zlib::Flavour;
@@ -19,12 +21,19 @@ pub enum Codec {
     Pigz,
     /// GNU gzip 1.3 and later.
     Gnu,
-    /// github.com/klauspost/pgzip over compress/flate of v1.15.12 to v1.18.0: skopeo, buildah, podman, umoci.
+    /// github.com/klauspost/compress v1.15.11 to v1.17.11, in blocks by pgzip: skopeo, buildah,
+    /// podman, umoci. Levels 7 to 9 up to v1.15.14.
     Klauspost115,
-    /// The same from v1.18.1 on.
+    /// v1.18.2 and later.
     Klauspost118,
     /// Go's compress/flate from 1.27 on.
     Go127,
+    /// v1.15.15 to v1.17.11, for levels 7 to 9, and v1.18.0 but for level 4.
+    Klauspost11515,
+    /// v1.18.0, for level 4.
+    Klauspost1180,
+    /// v1.18.1.
+    Klauspost1181,
 }
 
 /// Every codec with its number, which is what a recipe holds, and its name, which people see.
@@ -37,7 +46,13 @@ const CODECS: &[(u8, &str, Codec)] = &[
     (5, "klauspost/1.15", Codec::Klauspost115),
     (6, "klauspost/1.18", Codec::Klauspost118),
     (7, "goflate/1.27", Codec::Go127),
+    (8, "klauspost/1.15.15", Codec::Klauspost11515),
+    (9, "klauspost/1.18.0", Codec::Klauspost1180),
+    (10, "klauspost/1.18.1", Codec::Klauspost1181),
 ];
+
+/// In the order of how common they are; 0 is one stream.
+const KLAUSPOST_BLOCKS: &[u32] = &[klauspost::BLOCK_BYTES, klauspost::UMOCI_BLOCK_BYTES, 0];
 
 impl Codec {
     pub fn all() -> impl Iterator<Item = Codec> {
@@ -66,7 +81,13 @@ impl Codec {
             Codec::Go1 => (&[6, 1, 9, 2, 3, 4, 5, 7, 8, go::HUFFMAN_ONLY, 0], &[0]),
             Codec::Zlib | Codec::Gnu => (&[6, 9, 1, 2, 3, 4, 5, 7, 8], &[0]),
             Codec::Pigz => (&[6, 9, 1, 2, 3, 4, 5, 7, 8], &[pigz::BLOCK_BYTES]),
-            Codec::Klauspost115 | Codec::Klauspost118 | Codec::Go127 => (&[], &[]),
+            Codec::Klauspost115 => {
+                (&[5, 6, 1, 9, 2, 3, 4, 7, 8, klauspost::HUFFMAN_ONLY, 0], KLAUSPOST_BLOCKS)
+            }
+            Codec::Klauspost118 | Codec::Klauspost1181 => (&[5, 6, 1, 9, 2, 3, 4, 7, 8], KLAUSPOST_BLOCKS),
+            Codec::Klauspost11515 => (&[9, 7, 8], KLAUSPOST_BLOCKS),
+            Codec::Klauspost1180 => (&[4], KLAUSPOST_BLOCKS),
+            Codec::Go127 => (&[6, 1, 9, 2, 3, 4, 5, 7, 8, go::HUFFMAN_ONLY, 0], &[0]),
         };
         let of_level = |level: &i8| {
             let level = *level;
@@ -93,13 +114,19 @@ pub struct Setting {
 impl Setting {
     /// Makes the encoder; a level or block size that the codec does not have is an error.
     pub fn encoder(&self) -> Result<Encoder> {
-        let level = self.level;
+        let (level, blocks) = (self.level, self.block_bytes);
         let made = match self.codec {
             Codec::Go1 => go::encoder(level).map(Encoder::Stream),
             Codec::Zlib => zlib::encoder(Flavour::Zlib, level).map(Encoder::Stream),
             Codec::Gnu => zlib::encoder(Flavour::Gnu, level).map(Encoder::Stream),
-            Codec::Pigz => pigz::plan(level, self.block_bytes).map(Encoder::Blocks),
-            Codec::Klauspost115 | Codec::Klauspost118 | Codec::Go127 => None,
+            Codec::Pigz => pigz::plan(level, blocks).map(Encoder::Blocks),
+            Codec::Klauspost115 => klauspost::encoder(Variant::V1_15_11, level, blocks),
+            Codec::Klauspost11515 => klauspost::encoder(Variant::V1_15_15, level, blocks),
+            Codec::Klauspost1180 => klauspost::encoder(Variant::V1_18_0, level, blocks),
+            Codec::Klauspost1181 => klauspost::encoder(Variant::V1_18_1, level, blocks),
+            Codec::Klauspost118 => klauspost::encoder(Variant::V1_18_2, level, blocks),
+            Codec::Go127 if blocks == 0 => klauspost::encoder(Variant::GO_1_27, level, 0),
+            Codec::Go127 => None,
         };
         made.ok_or_else(|| self.unknown())
     }

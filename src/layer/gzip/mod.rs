@@ -12,6 +12,7 @@ mod bits;
 pub mod codec;
 pub mod encoder;
 mod go;
+mod klauspost;
 mod matching;
 pub(crate) mod member;
 pub use member::header_len;

@@ -46,9 +46,12 @@ impl Probe {
 
     /// The recipes that make the beginning right, the likeliest first; each is tried when asked for.
     pub fn recipes(&self) -> impl Iterator<Item = Recipe> + '_ {
-        let mut settings: Vec<Setting> = Codec::all().flat_map(Codec::settings).collect();
-        settings.sort_by_key(|setting| !self.is_likely(setting));
-        settings.into_iter().filter(|setting| self.fits(setting)).map(|setting| Recipe {
+        // The most common setting of each codec comes before the next of any.
+        let mut settings: Vec<(usize, Setting)> =
+            Codec::all().flat_map(|codec| codec.settings().into_iter().enumerate()).collect();
+        settings.sort_by_key(|(rank, setting)| (!self.is_likely(setting), *rank));
+        let settings = settings.into_iter().map(|(_, setting)| setting);
+        settings.filter(|setting| self.fits(setting)).map(|setting| Recipe {
             setting,
             header: self.header.clone(),
             tail: Vec::new(),
@@ -60,7 +63,11 @@ impl Probe {
         let &[_, _, _, _, ref time @ .., effort, system] = &self.header[..10] else { return false };
         let by_system = match setting.codec {
             // The time that is Go's zero, cut to 32 bits.
-            Codec::Klauspost115 | Codec::Klauspost118 => return time == [0x00, 0x09, 0x6e, 0x88],
+            Codec::Klauspost115
+            | Codec::Klauspost11515
+            | Codec::Klauspost1180
+            | Codec::Klauspost1181
+            | Codec::Klauspost118 => time == [0x00, 0x09, 0x6e, 0x88],
             Codec::Go1 | Codec::Go127 => time == [0; 4] && system == 0xff,
             Codec::Zlib => true,
             Codec::Pigz | Codec::Gnu => system == 3,

@@ -270,7 +270,7 @@ impl BlockWriter {
     }
 }
 
-fn put_tokens(
+pub fn put_tokens(
     bits: &mut BitWriter,
     tokens: &[Token],
     literals: &[Code; LITERALS],

@@ -41,12 +41,12 @@
 //! OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
 //! ```
 
-mod block;
+pub(super) mod block;
 mod fast;
-mod huffman;
+pub(super) mod huffman;
 mod lazy;
 mod plain;
-mod token;
+pub(super) mod token;
 
 use crate::layer::gzip::encoder::StreamEncoder;
 

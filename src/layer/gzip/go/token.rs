@@ -4,7 +4,7 @@ pub const BASE_MATCH_LENGTH: usize = 3;
 pub const BASE_MATCH_OFFSET: usize = 1;
 
 /// Two bits of type, eight of length, 22 of offset or literal.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Token(u32);
 
 const LENGTH_SHIFT: u32 = 22;
