@@ -12,6 +12,7 @@ mod help;
 mod interrupts;
 mod layering;
 mod logins;
+mod machines;
 mod mirrors;
 mod registries;
 mod remote;
