@@ -172,7 +172,7 @@ pub fn names(bytes: &[u8]) {
     }
     let _ = Location::parse(text).map(|location| location.to_string());
     let _ = Platform::parse(text).map(|platform| platform.normalised().to_string());
-    let now = "2026-05-03T14:12:00+02:00[+02:00]".parse().unwrap();
+    let now = || "2026-05-03T14:12:00+02:00[+02:00]".parse().unwrap();
     let _ = Selection::parse(text, &now);
     if let Ok(glob) = Glob::parse(text) {
         let _ = TreePath::parse(b"etc/ssl/certs/a.pem").map(|path| glob.matches(&path));
