@@ -57,7 +57,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap::", &["cli"]),
     ("ctrlc::", &["cli"]),
     ("tar::", &["export", "oci"]),
-    ("flate2::", &["disk/format/unpack", "layer/gzip"]),
+    ("flate2::", &["disk/format/unpack"]),
     ("libloading::", &["disk/guestfs/ffi"]),
     ("unsafe", &["disk/guestfs/ffi", "hash/pair"]),
     ("zstd::", &["disk/format/unpack", "layer/compression", "store/pack"]),

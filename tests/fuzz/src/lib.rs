@@ -48,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     ("recipe", recipe),
     ("layers", layers),
     ("compressed", compressed),
+    ("deflate", deflate),
     ("tree", tree),
     ("commit", commit),
     ("document", document),
@@ -92,6 +93,11 @@ pub fn layers(bytes: &[u8]) {
 /// A compressed layer.
 pub fn compressed(bytes: &[u8]) {
     layer::compression::any_compressed(bytes);
+}
+
+/// A deflate stream: decoded or refused as zlib does.
+pub fn deflate(bytes: &[u8]) {
+    layer::inflate::testing::any_deflate(bytes);
 }
 
 /// A directory's node or a tree's record: what is accepted has this one encoding.
