@@ -84,7 +84,8 @@ pub struct Resolved {
 }
 
 impl Selection {
-    pub fn parse(text: &str, now: &Zoned) -> Result<Selection> {
+    /// `now` is asked only for a date: it reads the time zones of the machine.
+    pub fn parse(text: &str, now: &dyn Fn() -> Zoned) -> Result<Selection> {
         let Some(at) = range_dots(text) else {
             return Ok(Selection::One(Revision::parse(text, now)?));
         };
@@ -109,7 +110,8 @@ fn range_dots(text: &str) -> Option<usize> {
 }
 
 impl Revision {
-    pub fn parse(text: &str, now: &Zoned) -> Result<Revision> {
+    /// `now` is asked only for a date, as by [`Selection::parse`].
+    pub fn parse(text: &str, now: &dyn Fn() -> Zoned) -> Result<Revision> {
         let at = text.find(['~', '^', '@']).unwrap_or(text.len());
         let (front, mut suffix) = text.split_at(at);
         let base = Base::parse(front)?;
@@ -369,7 +371,7 @@ fn near(refs: &[Ref], wanted: &RefName) -> Option<String> {
 
 impl Step {
     /// Reads the first step and returns what follows it; `None` if it is not one.
-    fn parse<'a>(suffix: &'a str, now: &Zoned) -> Result<Option<(Step, &'a str)>> {
+    fn parse<'a>(suffix: &'a str, now: &dyn Fn() -> Zoned) -> Result<Option<(Step, &'a str)>> {
         let (sign, rest) = suffix.split_at_checked(1).unwrap_or(("", suffix));
         if sign == "~" || sign == "^" {
             let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
@@ -385,7 +387,7 @@ impl Step {
                 && inner.bytes().all(|byte| byte.is_ascii_digit());
             let step = match inner.parse() {
                 Ok(n) if is_number => Step::Move(n),
-                _ => Step::Then(date::parse(inner, now, date::Day::End)?),
+                _ => Step::Then(date::parse(inner, &now(), date::Day::End)?),
             };
             return Ok(Some((step, rest)));
         }
@@ -427,7 +429,7 @@ mod tests {
     }
 
     fn found(history: &MemoryHistory, text: &str) -> Result<String> {
-        let resolved = Revision::parse(text, &now())?.resolve(history)?;
+        let resolved = Revision::parse(text, &now)?.resolve(history)?;
         Ok(history.message(&resolved.id))
     }
 
@@ -530,7 +532,7 @@ mod tests {
 
     #[test]
     fn ranges_have_two_sides() {
-        let parse = |text: &str| Selection::parse(text, &now());
+        let parse = |text: &str| Selection::parse(text, &now);
         let Ok(Selection::Range { from, to }) = parse("web:v1..ghcr.io/a/b:v2~2") else { panic!("a range") };
         assert_eq!((from.to_string().as_str(), to.to_string().as_str()), ("web:v1", "ghcr.io/a/b:v2~2"));
         assert!(matches!(parse("web@{3.days.ago..}"), Err(_) | Ok(Selection::One(_))));
@@ -556,14 +558,14 @@ mod tests {
             "we b",
             "web^{tree}",
         ] {
-            assert!(Revision::parse(text, &now()).is_err(), "{text}");
+            assert!(Revision::parse(text, &now).is_err(), "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_parsed_or_refused(text in "[a-f0-9:~^@{}./ é-]{0,24}") {
-            if let Ok(Selection::One(revision)) = Selection::parse(&text, &now()) {
+            if let Ok(Selection::One(revision)) = Selection::parse(&text, &now) {
                 prop_assert_eq!(revision.to_string(), text);
                 let _ = revision.resolve(&history());
             }

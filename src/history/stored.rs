@@ -100,7 +100,7 @@ mod tests {
         let second = put(&store, "web:latest", &commit("second", 60, &[first]));
         put(&store, "web:other", &commit("other", 90, &[]));
         let snapshot = store.snapshot().unwrap();
-        let now = "1970-01-02T00:00:00+00:00[UTC]".parse().unwrap();
+        let now = || "1970-01-02T00:00:00+00:00[UTC]".parse().unwrap();
         let check = |text: &str, id: CommitId| {
             let found = Revision::parse(text, &now).unwrap().resolve(&snapshot).unwrap();
             assert_eq!(found.id, id, "{text}");

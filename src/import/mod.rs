@@ -11,6 +11,7 @@ mod image;
 mod layer;
 mod naming;
 mod pipeline;
+mod relay;
 mod tarball;
 
 use crate::error::Doing;

@@ -11,6 +11,7 @@ use crate::error::from_stream;
 use crate::fs::Folder;
 use crate::fs::scan;
 use crate::fs::scan::ScanOptions;
+use crate::history::commit::PlatformTree;
 use crate::layer::flatten::Flattener;
 use crate::layer::recipe;
 use crate::oci::config::ImageConfig;
@@ -37,7 +38,8 @@ use std::path::PathBuf;
 pub struct Side<'a> {
     pub shown: String,
     pub tree: Tree,
-    pub config: Option<ImageConfig>,
+    /// Which image it is of, if of any.
+    image: Option<(&'a Repo, PlatformTree)>,
     nodes: Box<dyn NodeSource + 'a>,
     files: Files<'a>,
 }
@@ -66,11 +68,10 @@ impl<'a> Side<'a> {
     /// A version as a whole, on the platform asked for.
     pub fn version(repo: &'a Repo, version: &Version, platform: Option<&str>) -> Result<Side<'a>> {
         let platform_tree = repo.platform_tree(version, platform)?;
-        let config = image::image(repo, &platform_tree)?.map(|image| image.config);
         Ok(Side {
             shown: version.shown.clone(),
             tree: repo.tree_record(&platform_tree.tree)?,
-            config,
+            image: Some((repo, platform_tree)),
             nodes: Box::new(repo.nodes()),
             files: Files::Store(repo),
         })
@@ -134,7 +135,7 @@ impl<'a> Side<'a> {
         Ok(Side {
             shown,
             tree,
-            config: Some(image.config),
+            image: Some((repo, platform_tree)),
             nodes: Box::new(nodes),
             files: Files::Store(repo),
         })
@@ -147,7 +148,7 @@ impl<'a> Side<'a> {
         Ok(Side {
             shown: path.display().to_string(),
             tree,
-            config: None,
+            image: None,
             nodes: Box::new(nodes),
             files: Files::Folder(path),
         })
@@ -182,7 +183,13 @@ impl<'a> Side<'a> {
                 contents.whole.ok_or_else(none)?
             }
         };
-        Ok(Side { shown, tree, config: None, nodes: Box::new(nodes), files: Files::Disk(texts) })
+        Ok(Side { shown, tree, image: None, nodes: Box::new(nodes), files: Files::Disk(texts) })
+    }
+
+    /// The config of the image; read only when asked for, as it costs more than most comparisons.
+    pub fn config(&self) -> Result<Option<ImageConfig>> {
+        let Some((repo, platform_tree)) = &self.image else { return Ok(None) };
+        Ok(image::image(repo, platform_tree)?.map(|image| image.config))
     }
 
     fn has(&self, path: &TreePath) -> Result<bool> {

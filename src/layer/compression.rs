@@ -68,14 +68,17 @@ pub fn decoder<'a>(
     from: impl Read + Send + 'a,
     limits: &DecodeLimits,
 ) -> Result<(Compression, Box<dyn Read + Send + 'a>)> {
+    buffered_decoder(noun, BufReader::with_capacity(INPUT_BUFFER_BYTES, from), limits)
+}
+
+/// [`decoder`] of what is buffered already.
+pub fn buffered_decoder<'a>(
+    noun: &'static str,
+    from: impl BufRead + Send + 'a,
+    limits: &DecodeLimits,
+) -> Result<(Compression, Box<dyn Read + Send + 'a>)> {
     let broken = |err| from_stream(format!("compressed {noun}"), err);
-    let mut input = Input {
-        from: BufReader::with_capacity(INPUT_BUFFER_BYTES, from),
-        first: [0; 4],
-        first_at: 0,
-        first_end: 0,
-        bytes: 0,
-    };
+    let mut input = Input { from, first: [0; 4], first_at: 0, first_end: 0, bytes: 0 };
     input.fill_first().map_err(broken)?;
     let compression = Compression::detect(&input.first[..input.first_end]);
     let limits = limits.clone();
@@ -95,14 +98,14 @@ pub fn decoder<'a>(
 
 /// The compressed stream, with its first bytes looked at and put back, counting what is used.
 struct Input<R> {
-    from: BufReader<R>,
+    from: R,
     first: [u8; 4],
     first_at: usize,
     first_end: usize,
     bytes: u64,
 }
 
-impl<R: Read> Input<R> {
+impl<R: BufRead> Input<R> {
     fn fill_first(&mut self) -> io::Result<()> {
         while self.first_end < self.first.len() {
             match self.from.read(&mut self.first[self.first_end..]) {
@@ -116,7 +119,7 @@ impl<R: Read> Input<R> {
     }
 }
 
-impl<R: Read> Read for Input<R> {
+impl<R: BufRead> Read for Input<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.first_at < self.first_end {
             let len = (&self.first[self.first_at..self.first_end]).read(into)?;
@@ -129,7 +132,7 @@ impl<R: Read> Read for Input<R> {
     }
 }
 
-impl<R: Read> BufRead for Input<R> {
+impl<R: BufRead> BufRead for Input<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.first_at < self.first_end {
             return Ok(&self.first[self.first_at..self.first_end]);
@@ -154,7 +157,7 @@ enum Gzip<R> {
     Done(u64),
 }
 
-impl<R: Read> Read for Gzip<R> {
+impl<R: BufRead> Read for Gzip<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let Gzip::Member(member) = self else { return Ok(0) };
@@ -162,22 +165,17 @@ impl<R: Read> Read for Gzip<R> {
             if len > 0 || into.is_empty() {
                 return Ok(len);
             }
-            let Gzip::Member(member) = std::mem::replace(self, Gzip::Done(0)) else { return Ok(0) };
-            *self = Gzip::after(member.into_inner())?;
+            let input = member.get_mut();
+            // Three bytes may lie across the end of a buffer, so they are looked at as the first were.
+            (input.first_at, input.first_end) = (0, 0);
+            input.fill_first()?;
+            if Compression::detect(&input.first[..input.first_end]) == Compression::Gzip {
+                member.restart();
+                continue;
+            }
+            io::copy(input, &mut io::sink())?;
+            *self = Gzip::Done(input.bytes);
         }
-    }
-}
-
-impl<R: Read> Gzip<R> {
-    fn after(mut input: Input<R>) -> io::Result<Gzip<R>> {
-        // Three bytes may lie across the end of a buffer, so they are looked at as the first were.
-        (input.first_at, input.first_end) = (0, 0);
-        input.fill_first()?;
-        if Compression::detect(&input.first[..input.first_end]) == Compression::Gzip {
-            return Ok(Gzip::Member(Box::new(Member::new(input))));
-        }
-        io::copy(&mut input, &mut io::sink())?;
-        Ok(Gzip::Done(input.bytes))
     }
 }
 
@@ -185,7 +183,7 @@ trait Decoder: Read {
     fn bytes_in(&self) -> u64;
 }
 
-impl<R: Read> Decoder for Gzip<R> {
+impl<R: BufRead> Decoder for Gzip<R> {
     fn bytes_in(&self) -> u64 {
         match self {
             Gzip::Member(member) => member.get_ref().bytes,
@@ -194,7 +192,7 @@ impl<R: Read> Decoder for Gzip<R> {
     }
 }
 
-impl<R: Read> Decoder for zstd::stream::read::Decoder<'_, Input<R>> {
+impl<R: BufRead> Decoder for zstd::stream::read::Decoder<'_, Input<R>> {
     fn bytes_in(&self) -> u64 {
         self.get_ref().bytes
     }

@@ -14,6 +14,7 @@ pub mod compression;
 pub mod flatten;
 pub mod gzip;
 pub mod header;
+pub mod inflate;
 pub mod members;
 mod pax;
 pub mod read;

@@ -42,7 +42,7 @@ impl Repo {
     /// Finds the version that `NAME[:REF]` with git's suffixes, or a commit id, names.
     pub fn resolve(&self, text: &str) -> Result<Version> {
         let found =
-            Revision::parse(text, &jiff::Zoned::now()).map_err(Error::typed)?.resolve(&self.snapshot()?)?;
+            Revision::parse(text, &jiff::Zoned::now).map_err(Error::typed)?.resolve(&self.snapshot()?)?;
         Ok(Version {
             id: found.id,
             commit: self.commit(&found.id)?,

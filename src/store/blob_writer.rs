@@ -8,7 +8,6 @@ use crate::id::Sha1Id;
 use crate::store::Store;
 use crate::store::pack::Class;
 use crate::store::pack::ObjectKind;
-use crate::store::pack::writer::FinishedPack;
 use crate::store::pack::writer::PackWriter;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,13 +32,12 @@ pub struct BlobStats {
 }
 
 impl Blobs {
-    /// Ends the packs; a blob that was not finished is in none.
-    pub fn finish(&mut self) -> Result<(Vec<FinishedPack>, BlobStats)> {
+    /// Gives the packs, which are to be finished; a blob that was not finished is in none.
+    pub fn take(&mut self) -> Result<(Vec<PackWriter>, BlobStats)> {
         if self.writing > 0 {
             return Err(Error::Usage("a blob is still being written".to_owned()));
         }
-        let packs = self.idle.drain(..).filter(|pack| !pack.is_empty());
-        Ok((packs.map(PackWriter::finish).collect::<Result<_>>()?, self.stats))
+        Ok((self.idle.drain(..).filter(|pack| !pack.is_empty()).collect(), self.stats))
     }
 }
 

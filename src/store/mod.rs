@@ -7,6 +7,7 @@
 //! Nothing here knows what a layer, an image or a commit means; nothing else knows redb or where
 //! bytes stand.
 
+mod at_once;
 pub mod backend;
 pub mod blob_writer;
 mod bytes;

@@ -6,6 +6,9 @@ use crate::error::Result;
 use crate::id::CommitId;
 use crate::id::PackId;
 use crate::store::Inner;
+use crate::store::at_once::at_once;
+use crate::store::at_once::begin;
+use crate::store::at_once::wait;
 use crate::store::bytes::Take;
 use crate::store::index;
 use crate::store::index::apply;
@@ -21,6 +24,7 @@ use crate::store::pack::journal::Record;
 use crate::store::pack::journal::Segment;
 use crate::store::pack::pack_name;
 use crate::store::pack::writer::FinishedPack;
+use crate::store::pack::writer::SealedDraft;
 use crate::store::pack::writer::SealedPack;
 use crate::store::recover::Intent;
 use redb::Database;
@@ -57,6 +61,14 @@ pub struct Published {
     pub bytes: u64,
 }
 
+/// How far [`Inner::name_packs`] came.
+enum Naming {
+    /// No pack has its name.
+    NotBegun(Error),
+    /// Some may have it; all have where it went well.
+    Begun(Result<()>),
+}
+
 impl Inner {
     pub fn publish(&self, publication: Publication) -> Result<Published> {
         let Publication { mut main, companions, moves, mut records, replaces, dead, mut manifests } =
@@ -72,33 +84,43 @@ impl Inner {
         records.extend(moves.iter().cloned().map(Record::Move));
         let sequence = guarded("read", || apply::number(&txn, tables::SEQUENCE))? + 1;
 
-        // Footers last, and durable: from here on each draft is a whole pack.
+        // Footers last: with them each draft is a whole pack.
         let mut sealed = Vec::with_capacity(companions.len() + 1);
         for mut companion in companions {
             companion.footer.companion = true;
             companion.footer.sequence = sequence;
             sealed.push(companion.seal()?);
         }
-        main.footer.companions.extend(sealed.iter().map(|pack| pack.id));
+        main.footer.companions.extend(sealed.iter().map(|(pack, _)| pack.id));
         main.footer.sequence = sequence;
         main.footer.replaces = replaces.iter().map(|(id, _)| *id).collect();
         let delete = main.footer.replaces.clone();
         main.footer.journal.push(Segment { sequence, records });
         sealed.push(main.seal()?);
-
-        // The intent, durable before any name: cut here, recovery finds no main pack and deletes
-        // what companions there are.
+        let (sealed, mut drafts): (Vec<SealedPack>, Vec<SealedDraft>) = sealed.into_iter().unzip();
         let ids: Vec<PackId> = sealed.iter().map(|pack| pack.id).collect();
-        self.write_intent(&Intent {
+        let intent = Intent {
             main: ids.last().copied(),
             companions: ids[..ids.len() - 1].to_vec(),
             delete: delete.clone(),
-        })?;
-        // The names, the main pack's last: with it the transaction has happened. Cut after it,
-        // recovery replays the packs into the index.
-        let named = sealed.iter_mut().try_for_each(SealedPack::publish);
-        let indexed =
-            named.and_then(|()| index_packs(database, txn, &sealed, &replaces, &dead, &mut *manifests));
+        };
+
+        // The index takes the rows while the packs get durable and named: its transaction shows
+        // nothing of them before it is committed.
+        let (named, rows) = std::thread::scope(|scope| {
+            let naming = begin(scope, || Ok(self.name_packs(&mut drafts, &intent)));
+            let rows = guarded("write", || add_rows(&txn, &sealed, &replaces, &dead, &mut *manifests));
+            (naming.and_then(wait), rows)
+        });
+        let indexed = match named.unwrap_or_else(Naming::NotBegun) {
+            Naming::NotBegun(err) => {
+                drop(txn);
+                drop(database);
+                self.clear_intent();
+                return Err(err);
+            }
+            Naming::Begun(named) => named.and(rows).and_then(|()| commit_rows(database, txn)),
+        };
         if let Err(err) = indexed {
             self.undo(&ids, err)?;
         }
@@ -111,6 +133,28 @@ impl Inner {
             self.clear_intent();
         }
         Ok(Published { sequence, packs: ids, moves, bytes: sealed.iter().map(|pack| pack.len).sum() })
+    }
+
+    /// Makes the packs durable and gives them their names, the main pack's last.
+    fn name_packs(&self, drafts: &mut [SealedDraft], intent: &Intent) -> Naming {
+        // The intent, durable before any name: cut here, or while the packs get durable, recovery
+        // finds no main pack and deletes what companions there are.
+        let durable = std::thread::scope(|scope| {
+            let writing = begin(scope, || self.write_intent(intent));
+            let synced = at_once(drafts.iter_mut(), SealedDraft::sync);
+            writing.and_then(wait).and(synced)
+        });
+        if let Err(err) = durable {
+            return Naming::NotBegun(err);
+        }
+        // With the main pack's name the transaction has happened. Cut after it, recovery replays the
+        // packs into the index.
+        Naming::Begun(match drafts.split_last_mut() {
+            Some((main, companions)) => {
+                at_once(companions.iter_mut(), SealedDraft::publish).and_then(|_| main.publish())
+            }
+            None => Ok(()),
+        })
     }
 
     /// Opens the index for writing, rebuilding it if it must be; the commit lock is held.
@@ -157,25 +201,28 @@ impl Inner {
     }
 }
 
-fn index_packs(
-    database: Database,
-    txn: WriteTransaction,
+fn add_rows(
+    txn: &WriteTransaction,
     sealed: &[SealedPack],
     replaces: &[(PackId, Footer)],
     dead: &[(PackId, u64)],
     manifests: &mut Manifests,
 ) -> Result<()> {
+    for (id, footer) in replaces {
+        remove::remove_pack(txn, id, footer)?;
+    }
+    for (id, dead) in dead {
+        remove::set_dead(txn, id, *dead)?;
+    }
+    for pack in sealed {
+        apply::add_pack(txn, &pack.id, &pack.footer, pack.len, manifests)?;
+        apply::add_own_segment(txn, &pack.footer)?;
+    }
+    Ok(())
+}
+
+fn commit_rows(database: Database, txn: WriteTransaction) -> Result<()> {
     guarded("write", || {
-        for (id, footer) in replaces {
-            remove::remove_pack(&txn, id, footer)?;
-        }
-        for (id, dead) in dead {
-            remove::set_dead(&txn, id, *dead)?;
-        }
-        for pack in sealed {
-            apply::add_pack(&txn, &pack.id, &pack.footer, pack.len, manifests)?;
-            apply::add_own_segment(&txn, &pack.footer)?;
-        }
         txn.commit().map_err(fault("write"))?;
         database.close().map_err(fault("write"))
     })

@@ -20,6 +20,7 @@ use crate::id::TreeId;
 use crate::progress::Progress;
 use crate::store::Contents;
 use crate::store::Store;
+use crate::store::at_once::at_once;
 use crate::store::backend::Held;
 use crate::store::backend::LockMode;
 use crate::store::blob_writer::BlobWriter;
@@ -209,10 +210,10 @@ impl Transaction {
         self.flush()?;
         self.write_manifests()?;
         crate::progress::check(progress)?;
-        let (companions, stats) = self.blobs.lock().expect("no holder panics").finish()?;
+        let (blobs, stats) = self.blobs.lock().expect("no holder panics").take()?;
         self.done.new_contents += stats.contents;
         self.done.new_content_bytes += stats.bytes;
-        let nothing = self.pack.as_ref().is_none_or(PackWriter::is_empty) && companions.is_empty();
+        let nothing = self.pack.as_ref().is_none_or(PackWriter::is_empty) && blobs.is_empty();
         if nothing && self.records.is_empty() && self.moves.is_empty() {
             return Ok(self.done);
         }
@@ -224,8 +225,11 @@ impl Transaction {
             self.store.inner().declare(ENCODED_BLOBS)?;
         }
         let inner = self.store.inner();
-        let main = match self.pack.take() {
-            Some(pack) => pack.finish()?,
+        // Its last frames are compressed while the blobs get durable.
+        let has_files = self.pack.is_some();
+        let mut companions = at_once(blobs.into_iter().chain(self.pack.take()), PackWriter::finish)?;
+        let main = match companions.pop_if(|_| has_files) {
+            Some(main) => main,
             None => FinishedPack::empty(&*inner.backend, Class::Files)?,
         };
         crate::progress::check(progress)?;

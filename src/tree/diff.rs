@@ -217,6 +217,9 @@ pub fn diff(
         };
         let nodes = (Arc::clone(&folder.old), Arc::clone(&folder.new));
         let (old, new) = (old.map(|at| &nodes.0.entries[at]), new.map(|at| &nodes.1.entries[at]));
+        if old == new {
+            continue;
+        }
         let path = child(&folder.path, old.or(new).expect("one side has it"))?;
         differ.pair(path, old, new)?;
     }
@@ -290,9 +293,9 @@ impl Differ<'_> {
     }
 
     fn record(&mut self, path: &TreePath, old: Option<&Entry>, new: Option<&Entry>) {
-        let what = match (old.cloned(), new.cloned()) {
+        let what = match (old, new) {
             (Some(old), Some(new)) => {
-                let aspects = Aspects::between(&old, &new);
+                let aspects = Aspects::between(old, new);
                 if !aspects.any() {
                     return;
                 }
@@ -302,10 +305,10 @@ impl Differ<'_> {
                         return;
                     }
                 }
-                What::Changed { old, new, aspects }
+                What::Changed { old: old.clone(), new: new.clone(), aspects }
             }
-            (Some(old), None) => What::Removed { old },
-            (None, Some(new)) => What::Added { new },
+            (Some(old), None) => What::Removed { old: old.clone() },
+            (None, Some(new)) => What::Added { new: new.clone() },
             (None, None) => return,
         };
         self.found.changes.push(Change { path: path.clone(), what });

@@ -129,6 +129,14 @@ fn write_seeds() {
     let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
     put("compressed", "zstd-frames", &[skippable, zstd::encode_all(&b"one"[..], 1).unwrap()].concat());
     put("compressed", "plain", &text);
+    // Letters of very different frequency, so that there are codes of many lengths.
+    let letters: Vec<u8> =
+        (0..3_000_u64).map(|n| (n.pow(3) / 7_000 % 16 * (n.pow(3) / 900 % 16)) as u8).collect();
+    for (name, bytes, level) in [("stored", &text, 0), ("fixed", &text, 1), ("dynamic", &letters, 9)] {
+        let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(level));
+        deflate.write_all(bytes).unwrap();
+        put("deflate", name, &deflate.finish().unwrap());
+    }
 
     skeletons(&put);
     bundles(&put);

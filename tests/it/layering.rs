@@ -66,7 +66,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap::", &["cli"]),
     ("ctrlc::", &["cli"]),
     ("tar::", &["export", "oci"]),
-    ("flate2::", &["disk/format/unpack", "layer/gzip"]),
+    ("flate2::", &["disk/format/unpack"]),
     ("libloading::", &["disk/guestfs/ffi"]),
     ("reqwest::", &["remote"]),
     ("rustls::", &["remote"]),

@@ -98,16 +98,22 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             )));
         }
     };
+    // A list of names counts nothing, so folders that differ in times alone need no reading.
+    let is_counted = !args.name_status || session.global.json();
     let options = DiffOptions {
         paths,
-        times: if args.times { Times::List } else { Times::Count },
+        times: match args.times {
+            true => Times::List,
+            false if is_counted => Times::Count,
+            false => Times::Ignore,
+        },
         renames: !args.no_renames,
         expand: true,
     };
     let mut diff = compare::compare(&old, &new, &options)?;
     let left_out = if args.ignore_machine { own::leave_out(&mut diff) } else { 0 };
-    let configs = match (&old.config, &new.config) {
-        (Some(old), Some(new)) if args.config => compare::configs(old, new),
+    let configs = match args.config.then(|| Ok((old.config()?, new.config()?))).transpose()? {
+        Some((Some(old), Some(new))) => compare::configs(&old, &new),
         _ => Vec::new(),
     };
     let mut out = session.output();

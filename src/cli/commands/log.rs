@@ -42,7 +42,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let history = repo.snapshot()?;
     let (tips, hidden) = match &args.version {
         None => (repo.refs()?.iter().map(|found| found.commit).collect(), Vec::new()),
-        Some(text) => match Selection::parse(text, &jiff::Zoned::now()).map_err(Error::typed)? {
+        Some(text) => match Selection::parse(text, &jiff::Zoned::now).map_err(Error::typed)? {
             Selection::One(revision) => (vec![revision.resolve(&history)?.id], Vec::new()),
             Selection::Range { from, to } => {
                 (vec![to.resolve(&history)?.id], vec![from.resolve(&history)?.id])

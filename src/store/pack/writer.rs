@@ -33,6 +33,9 @@ use std::thread::JoinHandle;
 /// Manifests are a hundredth of the bytes: worth more effort than contents, but level 9 saves a
 /// twentieth of them for a twentieth of the time of an import.
 const MANIFEST_LEVEL: i32 = 3;
+/// Manifests come last, all at once, and are waited for: in several frames, several threads take
+/// them. They are hashes for the most part, so larger frames would save next to nothing.
+const GATHER_MANIFESTS_BYTES: usize = 512 << 10;
 const THREADS_MAX: usize = 4;
 
 #[derive(Debug)]
@@ -111,7 +114,8 @@ impl PackWriter {
             len: bytes.len() as u64,
         });
         gather.bytes.extend_from_slice(bytes);
-        if gather.bytes.len() >= GATHER_BYTES {
+        let enough = if kind == ObjectKind::Content { GATHER_BYTES } else { GATHER_MANIFESTS_BYTES };
+        if gather.bytes.len() >= enough {
             let gather = std::mem::take(gather);
             self.issue_gather(gather, kind)?;
         }
@@ -277,25 +281,37 @@ impl FinishedPack {
         Ok(FinishedPack { footer: Footer::new(class), draft })
     }
 
-    /// Writes footer and trailer and makes them durable.
-    pub fn seal(mut self) -> Result<SealedPack> {
+    /// Writes footer and trailer.
+    pub fn seal(mut self) -> Result<(SealedPack, SealedDraft)> {
         let (bytes, id) = self.footer.seal(self.draft.len())?;
         self.draft.append(&bytes)?;
-        self.draft.sync()?;
-        Ok(SealedPack { id, footer: self.footer, len: self.draft.len(), draft: self.draft })
+        let pack = SealedPack { id, footer: self.footer, len: self.draft.len() };
+        Ok((pack, SealedDraft { id, draft: self.draft }))
     }
 }
 
-/// Whole and durable, but still without its name.
+/// What a pack that needs no more bytes holds.
 #[derive(Debug)]
 pub struct SealedPack {
     pub id: PackId,
     pub footer: Footer,
     pub len: u64,
+}
+
+/// A pack that needs no more bytes, only to be made durable and named.
+#[derive(Debug)]
+pub struct SealedDraft {
+    id: PackId,
     draft: Box<dyn Draft>,
 }
 
-impl SealedPack {
+impl SealedDraft {
+    /// Makes all of it durable.
+    pub fn sync(&mut self) -> Result<()> {
+        self.draft.sync()
+    }
+
+    /// Gives it its name; it must be durable.
     pub fn publish(&mut self) -> Result<()> {
         self.draft.publish(&pack_name(&self.id))
     }
@@ -339,8 +355,9 @@ mod tests {
                     writer.abort_run().unwrap();
                 }
             }
-            let mut sealed = writer.finish().unwrap().seal().unwrap();
-            sealed.publish().unwrap();
+            let (sealed, mut draft) = writer.finish().unwrap().seal().unwrap();
+            draft.sync().unwrap();
+            draft.publish().unwrap();
             let packs = Arc::new(PackReader::new(backend));
             let footer = packs.footer(&sealed.id).unwrap();
             prop_assert_eq!(&footer, &sealed.footer);

@@ -51,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     ("recipe", recipe),
     ("layers", layers),
     ("compressed", compressed),
+    ("deflate", deflate),
     ("tree", tree),
     ("commit", commit),
     ("document", document),
@@ -96,6 +97,11 @@ pub fn layers(bytes: &[u8]) {
 /// A compressed layer.
 pub fn compressed(bytes: &[u8]) {
     layer::compression::any_compressed(bytes);
+}
+
+/// A deflate stream: decoded or refused as zlib does.
+pub fn deflate(bytes: &[u8]) {
+    layer::inflate::testing::any_deflate(bytes);
 }
 
 /// A directory's node or a tree's record: what is accepted has this one encoding.
@@ -176,7 +182,7 @@ pub fn names(bytes: &[u8]) {
     }
     let _ = Location::parse(text).map(|location| location.to_string());
     let _ = Platform::parse(text).map(|platform| platform.normalised().to_string());
-    let now = "2026-05-03T14:12:00+02:00[+02:00]".parse().unwrap();
+    let now = || "2026-05-03T14:12:00+02:00[+02:00]".parse().unwrap();
     let _ = Selection::parse(text, &now);
     if let Ok(glob) = Glob::parse(text) {
         let _ = TreePath::parse(b"etc/ssl/certs/a.pem").map(|path| glob.matches(&path));
