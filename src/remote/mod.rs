@@ -27,6 +27,7 @@ mod call;
 mod catalog;
 mod download;
 pub mod endpoint;
+mod feed;
 mod host;
 mod manifest;
 mod pages;
