@@ -29,6 +29,7 @@ pub mod config;
 mod download;
 pub mod endpoint;
 pub mod engine;
+mod feed;
 mod host;
 mod manifest;
 pub mod outside;

@@ -97,6 +97,10 @@ fn body(habits: &Habits, state: &mut Uploads, request: &Request, reply: &mut Rep
         assert_eq!(request.header("content-range"), Some(&*range));
     }
     let read = reply.read(length);
+    if read.len() < length {
+        // The client went away: an upload that is not whole is none.
+        return;
+    }
     state.partial.extend(read);
     if request.method == "PATCH" {
         return reply.send("202 Accepted", &[("Location", "/upload/2")], b"");

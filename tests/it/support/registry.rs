@@ -9,7 +9,6 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -58,7 +57,7 @@ impl Registry {
                 .stderr(fs::File::create(folder.path().join("log")).unwrap())
                 .spawn()
                 .expect("docker-registry is installed by tests/support/install.sh");
-            if is_up(port, &mut server) {
+            if is_up(port, &mut server, &folder.path().join("log")) {
                 return Registry { address: format!("127.0.0.1:{port}"), folder, server };
             }
         }
@@ -160,19 +159,20 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn is_up(port: u16, server: &mut Child) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(20);
+/// Waits until the server itself says that it listens: a port that answers may be somebody else's.
+fn is_up(port: u16, server: &mut Child, log: &Path) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
-        let is_open = TcpStream::connect(("127.0.0.1", port)).is_ok();
-        std::thread::sleep(Duration::from_millis(20));
+        if fs::read_to_string(log).unwrap().contains(&format!("listening on 127.0.0.1:{port}")) {
+            return true;
+        }
         if server.try_wait().unwrap().is_some() {
             return false;
         }
-        if is_open {
-            return true;
-        }
+        std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("docker-registry does not listen on {port} within 20 s");
+    let _ = server.kill();
+    panic!("docker-registry does not listen on {port} within 60 s: {}", fs::read_to_string(log).unwrap());
 }
 
 /// A throw-away authority, `ca.crt`, with a server's and a client's certificate.
