@@ -400,6 +400,10 @@ mod tests {
             Table::Blobs(vec![
                 (digest.clone(), row(BlobSource::Content(ContentId::of(b"gz")), Some(diff_id))),
                 (Digest::from(diff_id), row(BlobSource::Recipe(diff_id), None)),
+                (
+                    Digest::of(b"gz"),
+                    row(BlobSource::Encoded { how: ContentId::of(b"how"), of: diff_id }, Some(diff_id)),
+                ),
             ]),
             Table::Chains(vec![(diff_id.chain_on(None), TreeId::of(b""))]),
             Table::End(300),

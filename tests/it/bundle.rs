@@ -7,6 +7,7 @@ use crate::support::DAY;
 use crate::support::IMGIT;
 use crate::support::Outcome;
 use crate::support::World;
+use crate::support::layout::Layout;
 use crate::support::sha256;
 use std::collections::BTreeSet;
 use std::fs;
@@ -213,6 +214,34 @@ fn stores_that_imported_the_same_by_themselves_share_it() {
     assert_eq!(world.there_ok("log --json web"), world.ok("log --json web"));
     world.there_ok("export -q web~1 oci:out:v1");
     world.sh("skopeo copy -q oci:out:v1 dir:copy");
+}
+
+/// A layer that one store keeps as it came and the other makes anew is one layer.
+#[test]
+fn repacked_layers_travel_as_what_they_are_made_of() {
+    let world = World::new();
+    world.sh("mkdir root; seq 1 90000 > root/numbers; tar -cf root.tar root; gzip -n9k root.tar");
+    Layout::of(world.read("root.tar")).compressed("gzip", world.read("root.tar.gz")).write(&world, "image");
+    world.ok("import -q oci:image:v web");
+    world.ok("bundle create -q kept.bundle web");
+    let repacked = world.run("repack");
+    assert!(repacked.stderr.contains("Repacked 1 of 1"), "{repacked}");
+    world.ok("bundle create -q made.bundle web");
+    let (kept, made) = (world.size("kept.bundle"), world.size("made.bundle"));
+    assert!(made * 10 < kept * 7, "{made} of {kept}");
+    for (first, second) in [("kept", "made"), ("made", "kept")] {
+        world.sh("rm -rf other out");
+        world.there_ok(&format!("bundle apply {first}.bundle"));
+        world.there_ok(&format!("bundle apply {second}.bundle"));
+        world.assert_same();
+        let digest = world.there_ok("export web oci:out:v");
+        assert_eq!(digest.trim_end(), format!("sha256:{}", sha256(world.ok("inspect --raw web").as_bytes())));
+        world.sh("skopeo copy -q oci:out:v dir:copy && rm -r copy");
+    }
+    // What is known by its digest there is left out here, in whichever form.
+    world.there_ok("bundle have -o other.have");
+    world.ok("bundle create -q none.bundle web --have other.have");
+    assert!(world.size("none.bundle") < 700, "{}", world.size("none.bundle"));
 }
 
 /// A list from a store that knows versions of which this one has never heard.

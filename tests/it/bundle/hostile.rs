@@ -2,6 +2,7 @@
 //! one thing in it.
 
 use crate::support::World;
+use crate::support::layout::Layout;
 use imgit::bundle::format::Base;
 use imgit::bundle::format::Head;
 use imgit::bundle::format::ObjectKind;
@@ -262,6 +263,43 @@ const OF_AN_IMAGE: &[(&str, &str, Change)] = &[
     }),
 ];
 
+const OF_A_REPACKED_IMAGE: &[(&str, &str, Change)] = &[
+    ("a made layer has another digest", "expected sha256:", |it| {
+        it.blob(is_compressed).0 = Digest::of(b"x");
+    }),
+    ("a made layer has another size", "bytes", |it| it.blob(is_compressed).1.size += 1),
+    ("a made layer holds nothing", "another layer than it is made of", |it| {
+        it.blob(is_compressed).1.diff_id = None;
+    }),
+    ("a made layer is made of nothing", "the bundle needs", |it| made(it, |how, of| (how, DiffId::of(of)))),
+    ("a made layer is made in no way", "not found", |it| {
+        made(it, |_, of| (ContentId::of(b"x"), DiffId(*of)))
+    }),
+    ("a made layer is made in a wrong way", "gzip recipe", |it| {
+        let manifest = it.blobs.iter().find(|(_, row)| !is_compressed(row) && !is_tar(row)).unwrap().1;
+        let BlobSource::Content(manifest) = manifest.source else { panic!("a manifest is a content") };
+        made(it, |_, of| (manifest, DiffId(*of)));
+    }),
+    ("how it is made is another content", "content ", |it| {
+        let mut how = None;
+        made(it, |id, of| {
+            how = Some(id);
+            (id, DiffId(*of))
+        });
+        let how = it.objects.iter_mut().find(|object| Some(ContentId(object.1)) == how).unwrap();
+        *how.2.last_mut().unwrap() ^= 1;
+    }),
+];
+
+/// Changes what a compressed layer is made of.
+fn made(pieces: &mut Pieces, change: impl FnOnce(ContentId, &[u8; 32]) -> (ContentId, DiffId)) {
+    let (_, row) = pieces.blob(is_compressed);
+    let BlobSource::Encoded { how, of } = row.source else { panic!("it is kept") };
+    let (how, of) = change(how, &of.0);
+    row.source = BlobSource::Encoded { how, of };
+    row.diff_id = Some(of);
+}
+
 const OF_A_FOLDER: &[(&str, &str, Change)] = &[
     ("a file has another size", "its content has 5", |it| {
         let attr = imgit::attr::Attr::default();
@@ -373,6 +411,18 @@ fn nothing_in_an_image_is_believed() {
     world.ok("bundle create -q notes.bundle notes");
     world.there_ok("init");
     check(&world, &Pieces::of(world.read("notes.bundle")), OF_AN_IMAGE);
+}
+
+#[test]
+fn nothing_in_a_repacked_image_is_believed() {
+    let world = World::new();
+    world.sh("mkdir root; seq 1 9000 > root/numbers; tar -cf root.tar root; gzip -n9k root.tar");
+    Layout::of(world.read("root.tar")).compressed("gzip", world.read("root.tar.gz")).write(&world, "image");
+    world.ok("import -q oci:image:v web");
+    world.ok("repack -q");
+    world.ok("bundle create -q web.bundle web");
+    world.there_ok("init");
+    check(&world, &Pieces::of(world.read("web.bundle")), OF_A_REPACKED_IMAGE);
 }
 
 #[test]
