@@ -2,12 +2,14 @@
 
 mod bad_input;
 mod disks;
+mod encoders;
 mod flatten;
 mod fuzz_seeds;
 mod guestfs;
 mod help;
 mod interrupts;
 mod layering;
+mod repack;
 mod roundtrip;
 mod searches;
 mod sinks;

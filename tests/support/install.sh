@@ -16,6 +16,8 @@ test="$build $appliance skopeo umoci buildah podman runc attr acl libcap2-bin py
 # What makes disk images, partition tables and file systems, and says what is in them.
 test="$test fdisk gdisk e2fsprogs dosfstools mtools xfsprogs btrfs-progs ntfs-3g exfatprogs"
 test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
+# What compresses layers in the wild; of java, jib's, only what is there is tested.
+test="$test pigz golang-go"
 # What made the fixtures in testdata/.
 testdata="$test libguestfs-tools"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.

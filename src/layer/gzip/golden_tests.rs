@@ -17,7 +17,7 @@ fn input() -> Vec<u8> {
         state >> 16
     };
     let mut out: Vec<u8> = Vec::new();
-    while out.len() < 300_000 {
+    while out.len() < 150_000 {
         let len = next() as usize % 700;
         match next() % 6 {
             0 => out.extend((0..len).map(|_| next() as u8)),
@@ -58,23 +58,23 @@ fn check(codec: Codec, block_bytes: u32, expected: &[(i8, &str)]) {
     }
 }
 
-const INPUT: &str = "3a263b60daabb476";
+const INPUT: &str = "5839a6067fb676af";
 
 #[test]
 fn go() {
     // Go 1.19.8
     let expected = [
-        (-2, "02b5d5c96de95ff1"),
-        (0, "4094318ba579c688"),
-        (1, "5d7d846600f5b607"),
-        (2, "d6b3547a6335d887"),
-        (3, "9a738395a72457ec"),
-        (4, "86c12e88291ec72a"),
-        (5, "ba45d4fa8e9490ef"),
-        (6, "9a3745fd3ac6e87a"),
-        (7, "ca258f647c2052a8"),
-        (8, "a2deb75789b4761f"),
-        (9, "3ce2722d273773ec"),
+        (-2, "328d12af8e946acb"),
+        (0, "0c3ae7c918fe1605"),
+        (1, "6f857efd9aae2bbc"),
+        (2, "35d1a8489d8be888"),
+        (3, "ba493c2ec9d24ab5"),
+        (4, "746e55b8f667aad9"),
+        (5, "213c995f949918b8"),
+        (6, "e9ec1a6f929d758d"),
+        (7, "0165526384240b00"),
+        (8, "840504610cf17e1b"),
+        (9, "3f08e8198252c394"),
     ];
     check(Codec::Go1, 0, &expected);
 }
@@ -83,15 +83,15 @@ fn go() {
 fn zlib() {
     // zlib 1.2.13, by Python
     let expected = [
-        (1, "86099e4c762ba5cb"),
-        (2, "5ff6728307c4b13d"),
-        (3, "f719a2a77d6ad68b"),
-        (4, "ed0616c49aa96568"),
-        (5, "ca80490b57bcac50"),
-        (6, "13b130f4e1cdec61"),
-        (7, "3ecccd4d3cec0940"),
-        (8, "05bf8fe22a2fbc73"),
-        (9, "c7033bab92dcf3fa"),
+        (1, "2e97aaec26e1d049"),
+        (2, "eed7fda808b716c4"),
+        (3, "564a8647a175ac90"),
+        (4, "80c024d864cdc485"),
+        (5, "1f1849f165336dba"),
+        (6, "fff8e92051471be6"),
+        (7, "7111df9a3d068f09"),
+        (8, "85adf9177f46b9c7"),
+        (9, "f89b42a1132d74b9"),
     ];
     check(Codec::Zlib, 0, &expected);
 }
@@ -100,15 +100,15 @@ fn zlib() {
 fn pigz() {
     // pigz 2.6, -p 2
     let expected = [
-        (1, "349d635627697469"),
-        (2, "eb1bd2908d5243be"),
-        (3, "544e49a83a4c45fa"),
-        (4, "e40b082589776cb6"),
-        (5, "65087b969e1d1a99"),
-        (6, "7e46b00eef79a334"),
-        (7, "b378dfe97c82b8de"),
-        (8, "b54338143ba31032"),
-        (9, "fca5167317db2ff7"),
+        (1, "d549a015cf81c471"),
+        (2, "a39dbf1e1b3fd57a"),
+        (3, "8c53a5c80e499801"),
+        (4, "efe3ecf8c0213b5c"),
+        (5, "07ea7103da8c220f"),
+        (6, "c2c6a20e3e6e618d"),
+        (7, "87beef96a909a006"),
+        (8, "fdc034b505d010ae"),
+        (9, "f0815681b7c91ce6"),
     ];
     check(Codec::Pigz, 128 << 10, &expected);
 }
@@ -116,7 +116,7 @@ fn pigz() {
 #[test]
 fn pigz_with_other_blocks() {
     // pigz 2.6, -p 2 -b 32
-    let expected = [(6, "e4ddc8c8b71da8ff")];
+    let expected = [(6, "64dfb5e4143b7d1d")];
     check(Codec::Pigz, 32 << 10, &expected);
 }
 
@@ -124,15 +124,15 @@ fn pigz_with_other_blocks() {
 fn gnu_gzip() {
     // GNU gzip 1.12
     let expected = [
-        (1, "37ccf53e0d68666f"),
-        (2, "5bafe359e3c72b15"),
-        (3, "d0326badfa8f8148"),
-        (4, "bc39490be60f47e3"),
-        (5, "8bd2863db4bee1d8"),
-        (6, "7e81a8058a373b27"),
-        (7, "9599f23ff2e33c35"),
-        (8, "5b9122407a6b70af"),
-        (9, "6ad9292e315d0548"),
+        (1, "37101c00f64b67e5"),
+        (2, "9b2a0993d5ff615c"),
+        (3, "352b4112ecaa4b07"),
+        (4, "26ee7545d3a6f4c3"),
+        (5, "0348ae93b3f15fb2"),
+        (6, "038ccea6e82bd1c6"),
+        (7, "702db6fbbb28b52b"),
+        (8, "eea3cf7833ce047f"),
+        (9, "ec38008e8692e1c7"),
     ];
     check(Codec::Gnu, 0, &expected);
 }

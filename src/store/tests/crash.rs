@@ -20,7 +20,7 @@ use crate::store::tests::picture;
 use std::sync::Arc;
 
 /// A store with two versions, on a disk that can fail.
-fn world() -> MemBackend {
+pub fn world() -> MemBackend {
     let backend = MemBackend::new(None);
     let store = Store::create_in(Arc::new(backend.clone()), &Config::default(), &options()).unwrap();
     commit_version(&store, 1).unwrap();
@@ -28,18 +28,18 @@ fn world() -> MemBackend {
     backend
 }
 
-fn open(backend: &MemBackend) -> Result<Store> {
+pub fn open(backend: &MemBackend) -> Result<Store> {
     Store::open_in(Arc::new(backend.clone()), &options())
 }
 
-fn assert_sound(store: &Store, case: &str) {
+pub fn assert_sound(store: &Store, case: &str) {
     let seen = store.verify(&VerifyOptions { read_data: true }, &Silent).unwrap();
     assert!(seen.problems.is_empty(), "{case}: {:?}", seen.problems);
 }
 
 /// Fails the deed at every step in every way, and holds the store against what it was before and
 /// what the deed makes of it.
-fn check(deed: impl Fn(&Store) -> Result<()>) {
+pub fn check(deed: impl Fn(&Store) -> Result<()>) {
     let world = world();
     let backend = world.copy();
     let before = picture(&open(&backend).unwrap()).unwrap();

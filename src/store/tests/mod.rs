@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod encoded;
 mod measure;
 mod sharing;
 mod staged;

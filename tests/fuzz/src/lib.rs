@@ -92,6 +92,7 @@ pub fn layers(bytes: &[u8]) {
 /// A compressed layer.
 pub fn compressed(bytes: &[u8]) {
     layer::compression::any_compressed(bytes);
+    layer::gzip::any_recipe(bytes);
 }
 
 /// A directory's node or a tree's record: what is accepted has this one encoding.
