@@ -8,6 +8,9 @@ use crate::repo::Repo;
 use crate::store::BlobSource;
 use std::io::Read as _;
 
+/// The word of `repack` for a layer whose recipe is not worth it.
+const TOO_SMALL: &str = "too small";
+
 /// So many layers, and their compressed bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -23,6 +26,8 @@ pub struct Layers {
     pub zstd: Count,
     /// Kept, because no encoder made the same bytes.
     pub no_encoder: Count,
+    /// Kept, because a recipe would be hardly smaller.
+    pub small: Count,
     /// Kept, because nobody has tried.
     pub not_tried: Count,
     /// Bytes of rebuilt layers that may be deleted at any time.
@@ -39,7 +44,7 @@ impl Count {
 /// Looks at every compressed layer's row, and at the first bytes of those that are kept.
 pub fn layers(repo: &Repo) -> Result<Layers> {
     let cache = repo.cache();
-    let hopeless = cache.hopeless();
+    let tried = cache.tried();
     let mut found = Layers { cache_bytes: cache.bytes(), ..Layers::default() };
     let images = repo.images();
     let blobs = repo.snapshot()?.blobs()?;
@@ -57,8 +62,11 @@ pub fn layers(repo: &Repo) -> Result<Layers> {
                 }
                 match Compression::detect(&first) {
                     Compression::Zstd => &mut found.zstd,
-                    _ if hopeless.contains(&text[..]) => &mut found.no_encoder,
-                    _ => &mut found.not_tried,
+                    _ => match tried.get(&text[..]).map(|why| &why[..]) {
+                        None => &mut found.not_tried,
+                        Some(TOO_SMALL) => &mut found.small,
+                        Some(_) => &mut found.no_encoder,
+                    },
                 }
             }
             _ => continue,

@@ -1,4 +1,4 @@
-//! What may be lost: the rebuilt blobs that were wanted last, and which blobs have no recipe.
+//! What may be lost: the rebuilt blobs that were wanted last, and why which blobs have no recipe.
 //!
 //! It lies in the store's folder `cache/`, is never asked for what is true, and no failure here is an
 //! error: what cannot be kept is made again. A blob found here is hashed before it is given.
@@ -8,7 +8,7 @@ use crate::layer::gzip::codec::Codec;
 use crate::oci::digest::Digest;
 use crate::oci::digest::Verifier;
 use crate::store::Store;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::io::Read;
 use std::io::Seek;
@@ -19,9 +19,9 @@ use tempfile::NamedTempFile;
 
 /// One blob may take this share of the cache.
 const BLOB_SHARE: u64 = 4;
-/// The list of blobs without a recipe, a digest a line.
-const HOPELESS: &str = "no-recipe";
-const HOPELESS_BYTES_MAX: u64 = 64 << 20;
+/// The list of blobs without a recipe: on each line a digest, a space and why.
+const TRIED: &str = "no-recipe";
+const TRIED_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(Clone)]
 pub struct Cache {
@@ -78,23 +78,24 @@ impl Cache {
         self.files().iter().map(|(_, len, _)| len).sum()
     }
 
-    /// The blobs for which no encoder of this imgit has worked.
-    pub fn hopeless(&self) -> BTreeSet<String> {
-        let text = fs::read_small(&self.folder.join(HOPELESS), HOPELESS_BYTES_MAX).unwrap_or_default();
+    /// The blobs that the encoders of this imgit were tried on in vain, and why.
+    pub fn tried(&self) -> BTreeMap<String, String> {
+        let text = fs::read_small(&self.folder.join(TRIED), TRIED_BYTES_MAX).unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
         let mut lines = text.lines();
         // Of another imgit, whose encoders were others.
         if lines.next() != Some(&encoders()) {
-            return BTreeSet::new();
+            return BTreeMap::new();
         }
-        lines.map(str::to_owned).collect()
+        let pairs = lines.filter_map(|line| line.split_once(' '));
+        pairs.map(|(digest, why)| (digest.to_owned(), why.to_owned())).collect()
     }
 
-    pub fn set_hopeless(&self, blobs: &BTreeSet<String>) {
-        let lines: Vec<&str> = blobs.iter().map(|line| &line[..]).collect();
-        let text = format!("{}\n{}\n", encoders(), lines.join("\n"));
+    pub fn set_tried(&self, blobs: &BTreeMap<String, String>) {
+        let lines: String = blobs.iter().map(|(digest, why)| format!("{digest} {why}\n")).collect();
+        let text = format!("{}\n{lines}", encoders());
         if fs::create_dir_all(&self.folder).is_ok() {
-            let _ = fs::write_atomic(&self.folder.join(HOPELESS), text.as_bytes());
+            let _ = fs::write_atomic(&self.folder.join(TRIED), text.as_bytes());
         }
     }
 
@@ -117,7 +118,7 @@ impl Cache {
     fn files(&self) -> Vec<(PathBuf, u64, SystemTime)> {
         use std::os::unix::ffi::OsStringExt;
         let names = fs::list(&self.folder).unwrap_or_default();
-        let names = names.into_iter().filter(|name| name != HOPELESS.as_bytes());
+        let names = names.into_iter().filter(|name| name != TRIED.as_bytes());
         let look = |name: Vec<u8>| {
             let path = self.folder.join(std::ffi::OsString::from_vec(name));
             let found = fs::look_no_follow(&path).ok()??;
@@ -222,13 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_the_hopeless_is_of_these_encoders_only() {
+    fn what_was_tried_counts_for_these_encoders_only() {
         let (_home, cache) = cache(0);
-        assert!(cache.hopeless().is_empty());
-        let blobs = BTreeSet::from(["sha256:a".to_owned(), "sha256:b".to_owned()]);
-        cache.set_hopeless(&blobs);
-        assert_eq!(cache.hopeless(), blobs);
-        fs::write_atomic(&cache.folder.join(HOPELESS), b"encoders 1\nsha256:a\n").unwrap();
-        assert!(cache.hopeless().is_empty());
+        assert!(cache.tried().is_empty());
+        let blobs = ["sha256:a", "sha256:b"].map(|digest| (digest.to_owned(), "too small".to_owned()));
+        let blobs = BTreeMap::from(blobs);
+        cache.set_tried(&blobs);
+        assert_eq!(cache.tried(), blobs);
+        fs::write_atomic(&cache.folder.join(TRIED), b"encoders 1\nsha256:a too small\n").unwrap();
+        assert!(cache.tried().is_empty());
     }
 }

@@ -19,6 +19,7 @@ use crate::layer::gzip::recipe::Recipe;
 use crate::oci::digest::Digest;
 use crate::oci::source::Source as _;
 use crate::progress::Progress;
+use crate::progress::Silent;
 use crate::repo::Repo;
 use crate::repo::reach;
 use crate::store::BlobRow;
@@ -71,8 +72,6 @@ pub enum Reason {
     Zstd,
     /// No encoder makes these bytes.
     NoEncoder,
-    /// That was found before.
-    TriedBefore,
     /// What must be kept of it is hardly less than the blob.
     TooSmall,
     /// An error, which was told.
@@ -83,10 +82,15 @@ impl Reason {
     pub fn words(self) -> &'static str {
         match self {
             Reason::Zstd => "zstd",
-            Reason::NoEncoder | Reason::TriedBefore => "no encoder found",
+            Reason::NoEncoder => "no encoder found",
             Reason::TooSmall => "too small",
             Reason::Failed => "failed",
         }
+    }
+
+    /// Whether it will be the same next time.
+    fn stays(self) -> bool {
+        self == Reason::NoEncoder || self == Reason::TooSmall
     }
 }
 
@@ -111,13 +115,15 @@ pub fn repack(repo: &Repo, options: &RepackOptions, progress: &dyn Progress) -> 
     // Collection waits for the transaction: what the proofs have read is still there at the commit.
     let mut tx = repo.begin()?;
     let mut pending_bytes = 0;
-    let mut hopeless = if options.again { Default::default() } else { repo.cache().hopeless() };
+    let mut tried = repo.cache().tried();
     let mut interrupted = false;
     for (digest, size) in candidates(repo, options)? {
         // Between two transactions things may have changed.
         let Some((row, blob, of)) = kept_layer(repo, &digest)? else { continue };
-        let outcome = if hopeless.contains(digest.as_str()) {
-            Outcome::Kept(Reason::TriedBefore)
+        let before = tried.remove(digest.as_str()).filter(|_| !options.again);
+        let outcome = if let Some(why) = before {
+            let small = why == Reason::TooSmall.words();
+            Outcome::Kept(if small { Reason::TooSmall } else { Reason::NoEncoder })
         } else {
             progress.begin(&format!("repacking {}", digest.short()), Some(size));
             match attempt(repo, &digest, &row, &blob, &of, progress) {
@@ -138,19 +144,19 @@ pub fn repack(repo: &Repo, options: &RepackOptions, progress: &dyn Progress) -> 
                 put(&mut tx, &digest, &row, recipe, of)?;
                 pending_bytes += size;
             }
-            Outcome::Kept(Reason::NoEncoder) => drop(hopeless.insert(digest.to_string())),
+            Outcome::Kept(why) if why.stays() => drop(tried.insert(digest.to_string(), why.words().into())),
             _ => {}
         }
         report.layers.push(Layer { digest, size, outcome });
         if pending_bytes >= COMMIT_BYTES {
-            tx.commit(progress)?;
+            tx.commit(&Silent)?;
             tx = repo.begin()?;
             pending_bytes = 0;
         }
     }
-    // What is proven is not thrown away by an interruption, which `commit` would obey.
-    tx.commit(if interrupted { &crate::progress::Silent } else { progress })?;
-    repo.cache().set_hopeless(&hopeless);
+    // An interruption, which progress would tell of, does not throw away what is proven.
+    tx.commit(&Silent)?;
+    repo.cache().set_tried(&tried);
     if interrupted {
         return Err(Error::Interrupted);
     }

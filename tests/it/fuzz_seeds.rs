@@ -53,6 +53,9 @@ fn damaged(mut bytes: Vec<u8>, round: u64) -> Vec<u8> {
 #[test]
 #[ignore = "writes tests/fuzz/seeds"]
 fn write_seeds() {
+    use imgit::layer::gzip::codec::Codec;
+    use imgit::layer::gzip::codec::Setting;
+    use imgit::layer::gzip::recipe::Recipe;
     use imgit::layer::testing::end;
     use imgit::layer::testing::link;
     use imgit::layer::testing::member;
@@ -136,6 +139,13 @@ fn write_seeds() {
         let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(level));
         deflate.write_all(bytes).unwrap();
         put("deflate", name, &deflate.finish().unwrap());
+    }
+    for (name, codec, block_bytes) in [("go", Codec::Go1, 0), ("pigz", Codec::Pigz, 128 << 10)] {
+        let setting = Setting { codec, level: 6, block_bytes };
+        let header = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+        let recipe = Recipe { setting, header, tail: vec![0; 3] }.to_bytes();
+        let seed = [&[recipe.len() as u8][..], &recipe, &text].concat();
+        put("compressed", &format!("recipe-{name}"), &seed);
     }
 
     skeletons(&put);

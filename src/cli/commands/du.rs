@@ -66,7 +66,8 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             "index_bytes": disk.index, "contents": disk.contents,
             "layers": {
                 "recipe": json_count(&layers.recipes), "zstd": json_count(&layers.zstd),
-                "no_encoder": json_count(&layers.no_encoder), "not_tried": json_count(&layers.not_tried),
+                "no_encoder": json_count(&layers.no_encoder), "small": json_count(&layers.small),
+                "not_tried": json_count(&layers.not_tried),
             },
             "cache_bytes": layers.cache_bytes,
         }))?;
@@ -84,6 +85,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             ("by recipe", &layers.recipes),
             ("kept: zstd", &layers.zstd),
             ("kept: no encoder found", &layers.no_encoder),
+            ("kept: too small for a recipe", &layers.small),
             ("kept: not tried (see repack)", &layers.not_tried),
         ];
         let found = of.iter().filter(|(_, count)| count.layers > 0);

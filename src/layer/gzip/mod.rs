@@ -5,7 +5,7 @@
 //! ([`codec`]), each exact; [`recipe`] says which of them made a stream and with what header,
 //! [`probe`] finds that out, [`rebuild`] does it again.
 //!
-//! - [`member`] decodes, whoever encoded.
+//! - `member` decodes, whoever encoded.
 //! - [`encoder`] is the seam: what an encoder is, as a stream or in blocks.
 
 mod bits;
@@ -22,6 +22,17 @@ pub mod rebuild;
 pub mod recipe;
 mod symbols;
 mod zlib;
+
+/// For fuzzing: any bytes as a recipe and, after it, what is compressed.
+#[doc(hidden)]
+pub fn any_recipe(bytes: &[u8]) {
+    let Some((len, bytes)) = bytes.split_first() else { return };
+    let Some((first, rest)) = bytes.split_at_checked(usize::from(*len)) else { return };
+    if let Ok(recipe) = recipe::Recipe::from_bytes(first) {
+        assert_eq!(recipe.to_bytes(), first);
+        let _ = rebuild::rebuild(&recipe, &mut &rest[..], &mut std::io::sink());
+    }
+}
 
 #[cfg(test)]
 mod golden_tests;

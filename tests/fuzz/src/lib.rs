@@ -97,6 +97,7 @@ pub fn layers(bytes: &[u8]) {
 /// A compressed layer.
 pub fn compressed(bytes: &[u8]) {
     layer::compression::any_compressed(bytes);
+    layer::gzip::any_recipe(bytes);
 }
 
 /// A deflate stream: decoded or refused as zlib does.

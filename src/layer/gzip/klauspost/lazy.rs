@@ -307,6 +307,14 @@ impl LazySearch {
             - i32::from(LENGTH_EXTRA_BITS[length_code((length - 3) as u8)])
     }
 
+    /// Whether the bytes ahead cost nothing as literals, so that no match can save anything. So it was
+    /// before v1.18.2 for 64 KiB of one byte, whose count wraps: the search would be in vain, and long.
+    fn weighs_nothing(&self, at: i32, look: i32) -> bool {
+        let mut bytes = self.window[at as usize..(at + look) as usize].iter();
+        self.variant != variant::Lazy::Go1_27
+            && bytes.all(|byte| self.literal_codes.codes[usize::from(*byte)].len == 0)
+    }
+
     fn common_len(&self, at: i32, other: i32, max: i32) -> i32 {
         let window = &self.window[..];
         common_prefix(&window[at as usize..], &window[other as usize..], max as usize) as i32
@@ -320,6 +328,9 @@ impl LazySearch {
         };
         let (at, look) = (self.at, ahead.min(LENGTH_MAX));
         let nice = self.effort.nice.min(look);
+        if self.effort.weighs && self.weighs_nothing(at, look) {
+            return;
+        }
         let nearest = (at - REACH).max(0);
         let (mut length, mut distance) = (MATCH_MIN - 1, 0);
         let mut place = head;

@@ -16,7 +16,7 @@ const SLIDE_AT: usize = WINDOW_BYTES + DISTANCE_MAX;
 const HASH_BITS: usize = 15;
 const HASH_SHIFT: usize = HASH_BITS.div_ceil(MATCH_MIN);
 /// Beyond the window, so that no index of a `u16` and a length is out of bounds.
-const SPARE_BYTES: usize = 512;
+const SPARE_BYTES: usize = 1024;
 
 pub struct Window {
     bytes: Box<[u8; 2 * WINDOW_BYTES + SPARE_BYTES]>,
@@ -134,42 +134,37 @@ impl Window {
     }
 
     /// Looks from `from` backwards for a longer match than `best` of what stands at `at`: its place
-    /// and length, which may be no longer than `best`, and is no longer than what is ahead.
+    /// and length, which is `best` at least, and no longer than what is ahead.
     #[inline(always)]
-    pub fn longest_match(
-        &self,
-        mut from: usize,
-        best: usize,
-        place: usize,
-        search: &Search,
-    ) -> (usize, usize) {
+    pub fn longest_match(&self, from: usize, best: usize, place: usize, search: &Search) -> (usize, usize) {
         let at = self.at;
         let bytes = &*self.bytes;
-        let mut found = (place, best);
+        let (mut place, mut length) = (place, best);
         let mut tries = if best >= search.good { search.chain >> 2 } else { search.chain };
         let nice = if search.stops_at_end { search.nice.min(self.ahead) } else { search.nice };
-        let least = at.saturating_sub(DISTANCE_MAX);
+        let least = at.saturating_sub(DISTANCE_MAX) as u16;
         let wanted: &[u8; MATCH_MAX] = bytes[at..at + MATCH_MAX].try_into().expect("that many");
-        let mut end = pair(bytes, at + found.1 - 1);
+        let mut from = from as u16;
+        let mut end = End::of(bytes, at, length);
         loop {
-            let from_small = usize::from(from as u16);
-            if pair(bytes, from_small + (found.1 & 0x1ff) - 1) == end {
-                let length = common_prefix(&bytes[from_small..from_small + MATCH_MAX], wanted, MATCH_MAX);
-                if length > found.1 {
-                    found = (from, length);
+            if end.is_at(bytes, from) {
+                let there = usize::from(from);
+                let found = common_prefix(&bytes[there..there + MATCH_MAX], wanted, MATCH_MAX);
+                if found > length {
+                    (place, length) = (there, found);
                     if length >= nice {
                         break;
                     }
-                    end = pair(bytes, at + length - 1);
+                    end = End::of(bytes, at, length);
                 }
             }
-            from = usize::from(self.previous[from & WINDOW_MASK]);
+            from = self.previous[usize::from(from) & WINDOW_MASK];
             tries -= 1;
             if from <= least || tries == 0 {
                 break;
             }
         }
-        (found.0, found.1.min(self.ahead))
+        (place, length.min(self.ahead))
     }
 }
 
@@ -191,9 +186,33 @@ impl Search {
     }
 }
 
+/// The last bytes that a match must have to be longer than one found: up to eight, the one after it
+/// the last of them. Most places are out by them alone.
+struct End {
+    bytes: u64,
+    mask: u64,
+    /// From the start of the match.
+    at: usize,
+}
+
+impl End {
+    #[inline(always)]
+    fn of(bytes: &[u8; 2 * WINDOW_BYTES + SPARE_BYTES], place: usize, length: usize) -> End {
+        let at = length.saturating_sub(7) & (SPARE_BYTES / 2 - 1);
+        let mask = u64::MAX >> (56_usize.saturating_sub(8 * length));
+        End { bytes: eight(bytes, place + at) & mask, mask, at }
+    }
+
+    /// `place` is a `u16` and `at` small, so that neither needs a check of bounds.
+    #[inline(always)]
+    fn is_at(&self, bytes: &[u8; 2 * WINDOW_BYTES + SPARE_BYTES], place: u16) -> bool {
+        eight(bytes, usize::from(place) + self.at) & self.mask == self.bytes
+    }
+}
+
 #[inline(always)]
-fn pair(bytes: &[u8; 2 * WINDOW_BYTES + SPARE_BYTES], at: usize) -> [u8; 2] {
-    [bytes[at], bytes[at + 1]]
+fn eight(bytes: &[u8; 2 * WINDOW_BYTES + SPARE_BYTES], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 fn boxed<T: Clone + Default, const LEN: usize>() -> Box<[T; LEN]> {
