@@ -279,7 +279,7 @@ fn what_is_not_there() {
         ("docker-archive:testdata/notes-pair.docker.tar:nope:1", 4, &["nope:1"]),
         ("docker-archive:testdata/notes-pair.docker.tar:@7", 4, &["7"]),
         ("ftp:somewhere", 4, &["ftp"]),
-        ("docker://busybox", 2, &["docker"]),
+        ("containers-storage:busybox", 2, &["podman"]),
         ("oci:testdata/make", 6, &["oci-layout"]),
         ("dir:testdata/make", 6, &["version"]),
         ("docker-archive:testdata/notes-multi.oci.tar", 6, &["manifest.json"]),

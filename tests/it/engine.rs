@@ -180,7 +180,7 @@ fn the_command_line_puts_images_into_the_engine_and_gets_them_back() {
         assert_eq!(outcome.code, 0, "{line}: {outcome}");
         outcome.stdout
     };
-    imgit("import oci:testdata/web-v1.oci:v1 web:v1");
+    imgit("import docker-archive:testdata/notes-docker20.docker.tar:notes:1 web:v1");
     let config = imgit("inspect --config web:v1");
     imgit("export web:v1 docker-daemon:example.com/web:v1");
     assert!(podman.image("example.com/web:v1").contains(&crate::support::sha256(config.as_bytes())));

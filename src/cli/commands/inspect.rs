@@ -27,7 +27,7 @@ use crate::tree::Tree;
 use serde_json::Value;
 use serde_json::json;
 
-/// Show what an image or a VM is: platform, config, layers; system, disks, file systems
+/// Show what an image or a VM is: config and layers, disks and systems
 ///
 /// An image elsewhere is looked at where it is, nothing of it is fetched but its manifest and config.
 ///

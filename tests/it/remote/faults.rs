@@ -498,6 +498,9 @@ fn what_a_registry_does_not_have_is_told_from_what_it_cannot_say() {
         let (index, gone) = (index.clone(), gone.clone());
         let server = Server::start(move |request, reply| match request.path() {
             "/v2/web/manifests/v1" => manifest(reply, index.as_bytes()),
+            path if path.ends_with(Digest::of(index.as_bytes()).as_str()) => {
+                manifest(reply, index.as_bytes())
+            }
             path if path.ends_with(&gone) => reply.send(status, &[], b""),
             _ => manifest(reply, there),
         });
