@@ -1,7 +1,6 @@
 //! The disks of a guest: the same bytes in a raw file, or in a format that `qemu-img` writes.
 
 use super::ExportOptions;
-use super::skipped::Skipped;
 use crate::disk::document::Disk;
 use crate::disk::format;
 use crate::disk::format::Format;
@@ -31,7 +30,7 @@ const SAID_BYTES_MAX: u64 = 4096;
 
 /// `format` is `raw` or another of qemu's; `None` is the one that each disk came in. A file that was
 /// kept as it was goes out as it was. A guest of several disks goes into a folder, each disk under
-/// its own name.
+/// its own name. Returns what [`one`] does.
 pub fn to_file(
     repo: &Repo,
     version: &Version,
@@ -39,14 +38,14 @@ pub fn to_file(
     path: &Path,
     options: &ExportOptions,
     progress: &dyn Progress,
-) -> Result<(Option<String>, Vec<Skipped>)> {
+) -> Result<(Option<String>, bool)> {
     let artifact = &version.commit.artifact;
     let no_disk =
         || Error::Usage(format!("{} is no disk: its kind is {}", version.shown, artifact.kind.word()));
     let document = repo.guest(artifact)?.ok_or_else(no_disk)?;
     if let [disk] = &document.disks[..] {
-        let digest = one(repo, disk, format, path, options, progress)?;
-        return Ok((Some(digest), Vec::new()));
+        let (digest, is_of_guest) = one(repo, disk, format, path, options, progress)?;
+        return Ok((Some(digest), is_of_guest));
     }
     if fs::look(path)?.is_none() {
         fs::create_dir(path)?;
@@ -58,10 +57,11 @@ pub fn to_file(
         let name = format!("{}-{stem}.{}", number + 1, format.unwrap_or(&disk.format));
         one(repo, disk, format, &path.join(name), options, progress)?;
     }
-    Ok((None, Vec::new()))
+    Ok((None, false))
 }
 
-/// Returns the digest of what stands at `path`, where that is known.
+/// Returns the digest of what stands at `path`, or, if `true` stands beside it, of the disk in it: a
+/// file that was converted is another each time.
 fn one(
     repo: &Repo,
     disk: &Disk,
@@ -69,7 +69,7 @@ fn one(
     path: &Path,
     options: &ExportOptions,
     progress: &dyn Progress,
-) -> Result<String> {
+) -> Result<(String, bool)> {
     let word = format.unwrap_or(&disk.format);
     let format =
         Format::named(word).ok_or_else(|| Error::Usage(format!("disks cannot be written as {word}:")))?;
@@ -90,13 +90,13 @@ fn one(
     rebuild(&mut recipe, &repo.contents(), &mut Sparse { file: file.as_file(), path }, progress)?;
     if is_done {
         put(file, options)?;
-        return Ok(digest.clone());
+        return Ok((digest.clone(), false));
     }
     let made = AtomicFile::create(path)?;
     progress.begin(&format!("converting to {}", format.name()), None);
     convert(file.temporary(), made.temporary(), format, disk.size, progress)?;
     put(made, options)?;
-    Ok(disk.digest.clone())
+    Ok((disk.digest.clone(), true))
 }
 
 fn put(file: AtomicFile, options: &ExportOptions) -> Result<()> {

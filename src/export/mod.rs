@@ -26,6 +26,7 @@ use crate::repo::Repo;
 use crate::repo::Version;
 use skipped::Skipped;
 use std::io::Write;
+use std::path::Path;
 
 pub struct ExportOptions {
     /// Of a multi-platform image, this platform alone.
@@ -50,13 +51,16 @@ impl ExportOptions {
 pub struct Exported {
     /// What the sink was taken for.
     pub sink: String,
-    /// The digest of the manifest or index that was written; `None` for trees.
+    /// The digest of the manifest, index or disk that was written; `None` for trees.
     pub digest: Option<String>,
+    /// The digest is that of the bytes that the guest sees, not of the file that holds them.
+    pub is_of_guest: bool,
     /// What the place could not take: owners, say, when not root.
     pub skipped: Vec<Skipped>,
 }
 
-/// Writes `version` to `sink`; a bare path is a folder to be made, `./` in front if it has a colon.
+/// Writes `version` to `sink`; a bare path is a folder to be made, `./` in front if it has a colon, or a
+/// guest's disk by its name: `vm.qcow2`.
 pub fn export(
     repo: &Repo,
     version: &Version,
@@ -76,18 +80,37 @@ pub fn export(
                 ))
                 .with_hint(format!("there are {}; ./{text} is a folder", location::TRANSPORTS)));
             }
-            &Location::Directory(path.clone())
+            &place_of(version, path, options)
         }
         other => other,
     };
+    let mut is_of_guest = false;
     let done = match sink {
         Location::Tar(place) => tree::to_tar(repo, version, place, options, progress),
-        Location::Disk { format, path } => disk::to_file(repo, version, *format, path, options, progress),
+        Location::Disk { format, path } => disk::to_file(repo, version, *format, path, options, progress)
+            .map(|(digest, of_guest)| {
+                is_of_guest = of_guest;
+                (digest, Vec::new())
+            }),
         Location::Directory(path) => tree::to_folder(repo, version, platform, path, progress),
         _ => image::to_sink(repo, version, sink, options, progress),
     };
     let (digest, skipped) = done.doing(|| format!("cannot export {} to {sink}", version.shown))?;
-    Ok(Exported { sink: sink.to_string(), digest, skipped })
+    Ok(Exported { sink: sink.to_string(), digest, is_of_guest, skipped })
+}
+
+/// What a path alone means: a folder for the files, but for a guest one with the name of a disk is a
+/// disk, unless it ends in a slash or a folder is there.
+fn place_of(version: &Version, path: &Path, options: &ExportOptions) -> Location {
+    let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
+    if version.commit.artifact.kind == ArtifactKind::Disk && options.filesystem.is_none() && !is_folder {
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let word = if ending == "img" { "raw" } else { &ending[..] };
+        if let Some(format) = location::DISKS.into_iter().find(|format| *format == word) {
+            return Location::Disk { format: Some(format), path: path.to_path_buf() };
+        }
+    }
+    Location::Directory(path.to_path_buf())
 }
 
 /// A version that is no image cannot become one by itself.

@@ -1,9 +1,12 @@
 //! Bytes: what each version weighs, what it shares with the others, what the store costs on disk.
 
+use crate::disk::skeleton::recipe;
 use crate::error::Result;
+use crate::history::commit::Artifact;
 use crate::id::ContentId;
 use crate::id::NodeId;
 use crate::id::TreeId;
+use crate::oci::digest::Digest;
 use crate::repo::Repo;
 use crate::tree::Kind;
 use crate::tree::NodeSource;
@@ -60,6 +63,21 @@ pub fn measure(repo: &Repo, groups: &[Vec<TreeId>]) -> Result<Vec<Usage>> {
         usages[owner.first].unique += owner.size;
     }
     Ok(usages)
+}
+
+/// Bytes of the disks of these guests that are in no file: journals, tables, what was deleted. What
+/// several disks have in common counts once.
+pub fn residue(repo: &Repo, artifacts: &[Artifact]) -> Result<u64> {
+    let mut windows: HashMap<Short, u64> = HashMap::new();
+    for artifact in artifacts {
+        for disk in repo.guest(artifact)?.iter().flat_map(|guest| &guest.disks) {
+            let Some(id) = Digest::parse(&disk.digest)?.diff_id() else { continue };
+            recipe::residue(&mut repo.open_recipe(&id)?, &repo.contents(), &mut |id, len| {
+                windows.insert(short(&id), len);
+            })?;
+        }
+    }
+    Ok(windows.values().sum())
 }
 
 struct Owner {

@@ -71,8 +71,12 @@ impl Repo {
         if let Some(device) = wanted.filter(|_| is_disk) {
             return trees.iter().find(|tree| tree.platform == device).cloned().ok_or_else(|| {
                 let has: Vec<&str> = trees.iter().skip(1).map(|tree| tree.platform.as_str()).collect();
-                Error::not_found("file system", format!("{device} in {}", version.shown))
-                    .with_hint(format!("it has {}", has.join(", ")))
+                Error::not_found("file system", format!("{device} in {}", version.shown)).with_hint(
+                    match &has[..] {
+                        [] => "it has one file system or none: without --filesystem it is meant".to_string(),
+                        has => format!("it has {}", has.join(", ")),
+                    },
+                )
             });
         }
         let wanted = wanted.map_or_else(|| Ok(Platform::host()), Platform::parse)?;

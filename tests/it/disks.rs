@@ -4,6 +4,7 @@
 use crate::support::World;
 use crate::support::sha256;
 use std::collections::BTreeMap;
+use std::io::BufRead;
 
 /// A GPT disk with an ESP and an ext4 root that calls itself a Debian, and the tree it was made from.
 const MACHINE: &str = r#"
@@ -122,6 +123,84 @@ fn a_machine_is_seen_as_it_sees_itself() {
     assert_eq!(diff, "D\t/boot/efi/EFI\nD\t/boot/efi/EFI/boot.efi\nD\t/lost+found\n");
     world.ok("export -q vm --filesystem /dev/sda1 ./esp-files");
     assert_eq!(world.read("esp-files/EFI/boot.efi"), b"loader\n");
+}
+
+/// `foo.qcow2` once became a folder of files, and the digest of a qcow2 read as that of the file.
+#[test]
+fn a_path_that_names_a_disk_is_one_and_its_digest_says_of_what() {
+    let world = machine();
+    world.ok("import -q machine.raw vm");
+    let raw = format!("sha256:{}\n", sha256(&world.read("machine.raw")));
+    let said = world.run("export vm out.qcow2");
+    assert_eq!(said.stdout, raw);
+    assert!(
+        said.stderr.contains("to qcow2:out.qcow2; the digest is that of its raw bytes, not of the file"),
+        "{said}"
+    );
+    world.sh("qemu-img compare -f raw -F qcow2 machine.raw out.qcow2");
+    let said = world.run("export --format json vm disk.img");
+    assert!(said.stdout.contains(r#""digest_of":"file""#) && !said.stderr.contains("raw bytes"), "{said}");
+    assert!(world.read("disk.img") == world.read("machine.raw"));
+    world.ok("export -q vm files.vmdk/");
+    assert!(world.path("files.vmdk/etc/hostname").exists());
+    world.ok("export -q vm --filesystem /dev/sda1 esp.raw");
+    assert_eq!(world.read("esp.raw/EFI/boot.efi"), b"loader\n");
+    world.sh("tar -C root -cf root.tar .");
+    world.ok("import -q root.tar box");
+    world.ok("export -q box box.raw");
+    assert!(world.path("box.raw/etc").is_dir(), "a container has no disk");
+    let said = world.fails(2, "export vm out.ova");
+    assert!(said.contains("ova:"), "{said}");
+}
+
+/// What a disk has beside files is told, and weighs what its recipe says.
+#[test]
+fn the_residue_of_a_disk_is_told() {
+    let world = machine();
+    world.ok("import -q machine.raw vm");
+    world.sh("head -c 3000000 /dev/urandom | dd of=machine.raw bs=1 seek=21M conv=notrunc status=none iflag=fullblock");
+    world.ok("import -q machine.raw more");
+    let residue = |name: &str| {
+        let usage = world.ok(&format!("du {name} --format json"));
+        let line: serde_json::Value = serde_json::from_str(usage.lines().next().unwrap()).unwrap();
+        line["residue_bytes"].as_u64().unwrap()
+    };
+    let (before, after) = (residue("vm"), residue("more"));
+    assert!(before < 500_000 && (2_990_000..3_010_000).contains(&(after - before)), "{before} {after}");
+    world.ok("import -q ./root box");
+    let usage = world.ok("du");
+    assert!(usage.lines().next().unwrap().ends_with("RESIDUE"), "{usage}");
+    assert!(usage.lines().any(|line| line.starts_with("box:latest") && line.ends_with('-')), "{usage}");
+    assert!(!world.ok("inspect box").contains("Residue:"));
+    assert!(world.ok("inspect more").contains("Residue:     3."));
+    assert!(world.ok("inspect more --filesystem /dev/sda1").contains("Tree:        2 entries, 7 B"));
+    assert!(world.ok("inspect more --raw").contains("application/vnd.imgit.guest.v1+json"));
+    world.sh("truncate -s 4M one && mkfs.vfat one > /dev/null");
+    world.ok("import -q one one");
+    let said = world.fails(4, "ls one --filesystem /dev/sda9");
+    assert!(said.contains("without --filesystem"), "{said}");
+}
+
+/// Matching hashes every byte, which takes minutes for this disk of zeros.
+#[test]
+fn ctrl_c_ends_the_matching_of_a_disk() {
+    let world = machine();
+    world.ok("import -q ./root kept");
+    let before = world.everything_said();
+    world.sh("truncate -s 400G machine.raw");
+    let mut command = world.command();
+    command.args(["import", "-v", "--no-progress", "machine.raw", "vm"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "matching the disk"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "400 GB in no time");
+    world.sh(&format!("kill -INT {}", child.id()));
+    let stopped = std::time::Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(stopped.elapsed().as_secs() < 2, "{:?}", stopped.elapsed());
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+    assert_eq!(world.everything_said(), before);
 }
 
 #[test]

@@ -154,6 +154,11 @@ fn one_appliance_tells_all_of_every_disk() {
         cache: Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))),
     };
     let mut guest = Guestfs::launch(&disks.map(image), &options, &Silent).unwrap();
+    // Without KVM qemu would keep a GiB of translated code; with a key the machine has all its memory.
+    let [(_, machine)] = &machines()[..] else { panic!("one qemu") };
+    let words: Vec<&str> = machine.split('\0').collect();
+    assert!(words.contains(&"tcg,tb-size=64") || words.contains(&"accel=kvm:tcg"), "{words:?}");
+    assert!(!words.contains(&"256"), "{words:?}");
     let filesystems = guest.filesystems(&Silent).unwrap();
     check_filesystems(&filesystems);
     check_odd(&mut guest);
@@ -168,7 +173,7 @@ fn one_appliance_tells_all_of_every_disk() {
         before,
         "no disk was written to"
     );
-    assert_eq!(machines(), Vec::<String>::new(), "no qemu is left");
+    assert_eq!(machines(), [], "no qemu is left");
 }
 
 /// Ctrl-C while the appliance boots ends it within a second, and qemu with it.
@@ -463,6 +468,17 @@ fn check_cancel(mut guest: Guestfs) {
     let err = guest.read("/dev/sda", &mut Lister::default(), &person).unwrap_err();
     assert!(matches!(err.root(), Error::Interrupted), "{err:?}");
     assert!(person.since_the_stop() < Duration::from_secs(1), "{:?}", person.since_the_stop());
+    check_killed(guest);
+}
+
+/// A qemu that somebody has killed must not read as a disk that is damaged, which would be kept as bytes.
+fn check_killed(mut guest: Guestfs) {
+    for (pid, _) in machines() {
+        assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    }
+    let err = guest.read("/dev/sdb2", &mut Lister::default(), &Silent).unwrap_err();
+    assert!(matches!(err.root(), Error::Stream { .. }), "{err:?}");
+    assert!(chain(&err).contains("its qemu has ended"), "{}", chain(&err));
 }
 
 fn chain(err: &Error) -> String {
@@ -590,8 +606,8 @@ impl FileSink for Lister {
     }
 }
 
-/// The machines that this process runs, but for those of other tests on other threads.
-fn machines() -> Vec<String> {
+/// Pid and command of the machines that this process runs, but for those of other tests on other threads.
+fn machines() -> Vec<(String, String)> {
     let mut names = Vec::new();
     let tasks = format!("/proc/{}/task", std::process::id());
     for task in std::fs::read_dir(tasks).unwrap() {
@@ -600,7 +616,7 @@ fn machines() -> Vec<String> {
             let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             // Six disks and the appliance's own.
             if command.contains("qemu-system") && command.contains("id=hd5") {
-                names.push(command);
+                names.push((pid.to_string(), command));
             }
         }
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 /// List everything in the store, a line for each name
 ///
 /// SIZE is what the distinct files of all its versions weigh, UNIQUE the part of it that no other
-/// name has. Branches stand before tags; a tag is marked with a star.
+/// name has; what the disks of VMs hold beside files is in neither, see `imgit du`. Branches stand before tags; a tag is marked with a star.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only names that match, e.g. 'ghcr.io/acme/*' [default: all]

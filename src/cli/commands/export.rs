@@ -8,7 +8,7 @@ use crate::oci::location::Location;
 use crate::oci::platform::Platform;
 use serde_json::json;
 
-/// Take an image out of the store
+/// Take an image or a disk out of the store
 ///
 /// To oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME:TAG] or dir:PATH (skopeo's)
 /// goes the image itself, every digest as it came in. To tar:PATH goes its flattened tree as one tar,
@@ -16,7 +16,9 @@ use serde_json::json;
 /// output.
 ///
 /// The disk of a VM goes to raw:PATH, qcow2:, vmdk:, vdi:, vhd: or vhdx:PATH, or in the format it came
-/// in to disk:PATH. Its raw bytes are those that came in, checked while they are written.
+/// in to disk:PATH; a path alone that ends in .raw, .img, .qcow2 and so on is taken for that. Its raw
+/// bytes are those that came in, checked while they are written. The digest printed is that of the file
+/// for raw: and for a file that was kept (import --exact-file), else that of the raw bytes in it.
 ///
 /// Example: imgit export web:v1 oci:web-v1 && skopeo inspect oci:web-v1:v1
 #[derive(clap::Args)]
@@ -62,7 +64,8 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
             })
             .collect();
         out.record(&json!({
-            "message_type": "exported", "version": version.shown, "sink": done.sink, "digest": done.digest, "skipped": skipped,
+            "message_type": "exported", "version": version.shown, "sink": done.sink, "digest": done.digest,
+            "digest_of": if done.is_of_guest { "guest" } else { "file" }, "skipped": skipped,
         }))?;
     } else if let Some(digest) = &done.digest {
         out.line(digest)?;
@@ -71,6 +74,7 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     for skip in &done.skipped {
         session.console.warn(&skip.to_string());
     }
-    session.console.say(&format!("Exported {} to {}.", version.shown, done.sink));
+    let digest = if done.is_of_guest { "; the digest is that of its raw bytes, not of the file" } else { "" };
+    session.console.say(&format!("Exported {} to {}{digest}.", version.shown, done.sink));
     Ok(if done.skipped.is_empty() { 0 } else { PARTIAL })
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Bring images into the store
+/// Bring images and disks into the store
 ///
 /// From oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:NAME:TAG], dir:PATH (skopeo's)
 /// or tar:PATH; or from a path alone, which is recognised by what is in it: a plain folder is taken

@@ -6,6 +6,7 @@ use crate::disk::document::Document;
 use crate::error::Error;
 use crate::error::Result;
 use crate::history::commit::ArtifactKind;
+use crate::inspect::usage::residue;
 use crate::path::shown;
 use crate::repo::Repo;
 use crate::repo::Version;
@@ -15,21 +16,21 @@ use crate::tree::Tree;
 use serde_json::Value;
 use serde_json::json;
 
-/// Show what an image is: platform, config, history and layers
+/// Show what an image or a VM is: platform, config, layers; system, disks, file systems
 ///
 /// Example: imgit inspect --config web | jq .config.Env
 #[derive(clap::Args)]
 pub struct Args {
     /// The version: NAME[:REF] with git's ~N, ^N and @{DATE}, or a commit id
     version: String,
-    /// Print the manifest, byte for byte
+    /// Print the manifest, byte for byte; of a VM, the document that names its disks
     #[arg(long, conflicts_with = "config")]
     raw: bool,
     /// Print the config, byte for byte
     #[arg(long)]
     config: bool,
-    /// This platform of a multi-platform image
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    /// This platform of a multi-platform image, or this file system of a VM (/dev/sda1)
+    #[arg(long, visible_alias = "filesystem", value_name = "OS/ARCH[/VARIANT]|DEVICE")]
     platform: Option<String>,
 }
 
@@ -38,6 +39,10 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
     let version = repo.resolve(&args.version)?;
     let mut out = session.output();
     if args.raw && args.platform.is_none() {
+        if let Some(guest) = repo.guest(&version.commit.artifact)? {
+            out.raw(&guest.to_json())?;
+            return out.finish().map(|()| 0);
+        }
         let no_manifest = || Error::Usage(format!("{} is no image: it has no manifest", version.shown));
         let root = version.descriptor()?.ok_or_else(no_manifest)?;
         out.raw(&repo.read_blob(&root.digest, crate::oci::json::MANIFEST_BYTES_MAX)?)?;
@@ -64,6 +69,10 @@ pub fn run(args: Args, session: &Session) -> Result<u8> {
         }
         for line in guest.iter().flat_map(guest_lines) {
             out.line(line)?;
+        }
+        if guest.is_some() {
+            let residue = residue(&repo, std::slice::from_ref(&version.commit.artifact))?;
+            out.line(format!("Residue:     {} in no file", bytes(residue)))?;
         }
     }
     out.finish()?;

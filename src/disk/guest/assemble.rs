@@ -29,6 +29,10 @@ const NESTING_MAX: usize = 8;
 /// A machine has a dozen, and each writes the folders above it anew.
 const MOUNTS_MAX: usize = 1_000;
 
+/// A device has one mount point or a few. Each names the hard links of its tree once more, so the tree
+/// would grow without bound.
+const MOUNTS_OF_ONE_MAX: usize = 16;
+
 /// The tree of one file system, and what it only shows as empty folders.
 #[derive(Clone, Debug)]
 pub struct Volume {
@@ -66,7 +70,7 @@ pub fn assemble(
     os: &Os,
     volumes: &HashMap<String, Volume>,
 ) -> Result<Option<Assembled>> {
-    let mut work = Work { nodes, volumes, ignored: Vec::new(), left: MOUNTS_MAX };
+    let mut work = Work { nodes, volumes, ignored: Vec::new(), left: MOUNTS_MAX, mounted: HashMap::new() };
     let Some(mut tree) = work.whole(&os.root, 0)? else {
         return Ok(None);
     };
@@ -107,6 +111,8 @@ struct Work<'a> {
     ignored: Vec<Ignored>,
     /// Mounts that may still be made.
     left: usize,
+    /// Those made of each device.
+    mounted: HashMap<String, usize>,
 }
 
 impl Work<'_> {
@@ -146,6 +152,12 @@ impl Work<'_> {
         }
         match self.way(tree, path)? {
             Ok(way) => {
+                let times = self.mounted.entry(device.to_owned()).or_default();
+                if *times == MOUNTS_OF_ONE_MAX {
+                    self.ignore(&path.to_string(), device, "mounts the same once too often");
+                    return Ok(());
+                }
+                *times += 1;
                 self.left -= 1;
                 let hidden = hidden(self.nodes, tree, path)?;
                 tree.root = self.rewrite(way, &mounted)?;

@@ -30,6 +30,7 @@ use crate::error::Doing;
 use crate::error::Error;
 use crate::error::Result;
 use crate::progress::Progress;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub struct Guestfs {
     _overlays: Arc<Overlays>,
     /// What [`Guest::filesystems`] found, once it was asked.
     filesystems: Option<Vec<Filesystem>>,
+    /// A backend that the user chose may run qemu where we do not see it.
+    qemu_is_seen: bool,
 }
 
 /// The library's version, `1.48.6`; `None` where it is not installed or is too old to be used.
@@ -67,7 +70,8 @@ impl Guestfs {
     pub fn launch(images: &[Image], options: &LaunchOptions, progress: &dyn Progress) -> Result<Guestfs> {
         let overlays = Arc::new(Overlays::new()?);
         let appliance = booted(images, &overlays, options, progress)?;
-        let mut guest = Guestfs { appliance, _overlays: overlays, filesystems: None };
+        let qemu_is_seen = appliance.has_qemu();
+        let mut guest = Guestfs { appliance, _overlays: overlays, filesystems: None, qemu_is_seen };
         if !options.keys.is_empty() {
             guest.unlock(&options.keys, progress)?;
         }
@@ -78,7 +82,28 @@ impl Guestfs {
     fn unlock(&mut self, keys: &[Key], progress: &dyn Progress) -> Result<()> {
         progress.begin("opening encrypted devices", None);
         let keys = keys.to_vec();
-        self.appliance.call(progress, move |handle| volumes::unlock(handle, &keys))
+        self.blamed(self.appliance.call(progress, move |handle| volumes::unlock(handle, &keys)))
+    }
+
+    /// What fails because there is no qemu any more says nothing of the disk.
+    fn blamed<T>(&self, done: Result<T>) -> Result<T> {
+        match done {
+            Err(err)
+                if self.qemu_is_seen
+                    && !self.appliance.has_qemu()
+                    && !matches!(err.root(), Error::Interrupted) =>
+            {
+                let what = io::Error::new(
+                    io::ErrorKind::ConnectionAborted,
+                    "its qemu has ended: killed, or crashed",
+                );
+                let err = Error::Stream { thing: "from the libguestfs appliance".into(), source: what };
+                Err(err.with_hint(
+                    "try again with more free memory; --reader native keeps what only the appliance reads as bytes",
+                ))
+            }
+            done => done,
+        }
     }
 }
 
@@ -181,7 +206,7 @@ impl Guest for Guestfs {
     fn filesystems(&mut self, progress: &dyn Progress) -> Result<Vec<Filesystem>> {
         if self.filesystems.is_none() {
             progress.begin("looking for file systems", None);
-            self.filesystems = Some(self.appliance.call(progress, volumes::filesystems)?);
+            self.filesystems = Some(self.blamed(self.appliance.call(progress, volumes::filesystems))?);
         }
         Ok(self.filesystems.clone().unwrap_or_default())
     }
@@ -189,7 +214,7 @@ impl Guest for Guestfs {
     fn inspect(&mut self, progress: &dyn Progress) -> Result<Vec<Os>> {
         let filesystems = self.filesystems(progress)?;
         progress.begin("looking for operating systems", None);
-        self.appliance.call(progress, move |handle| inspect::systems(handle, &filesystems))
+        self.blamed(self.appliance.call(progress, move |handle| inspect::systems(handle, &filesystems)))
     }
 
     fn read(&mut self, device: &str, sink: &mut dyn FileSink, progress: &dyn Progress) -> Result<()> {
@@ -198,7 +223,8 @@ impl Guest for Guestfs {
             return Err(Error::not_found("file system", device));
         };
         progress.begin(&format!("reading {device} ({})", filesystem.kind), None);
-        stream::read(&self.appliance, filesystem, sink, progress).doing(|| format!("cannot read {device}"))
+        self.blamed(stream::read(&self.appliance, filesystem, sink, progress))
+            .doing(|| format!("cannot read {device}"))
     }
 
     fn close(self: Box<Self>) -> Result<()> {

@@ -89,6 +89,37 @@ pub fn contents(
     Ok(())
 }
 
+/// Calls `each` with every window that has residue, in the order of the disk, and how many bytes it has.
+pub fn residue(
+    recipe: &mut dyn Read,
+    source: &dyn ContentSource,
+    each: &mut dyn FnMut(ContentId, u64),
+) -> Result<()> {
+    let mut recipe = BufReader::new(recipe);
+    let head = Head::read(&mut recipe)?;
+    let files: u64 = head.files.iter().map(|list| list.ids).sum();
+    let mut bytes: Vec<u64> = Vec::new();
+    let mut ops = Ops::new(&head, recipe);
+    while let Some(extent) = ops.next()? {
+        if let Origin::Content { number, .. } = extent.from
+            && let Some(window) = number.checked_sub(files)
+        {
+            // Windows are numbered in the order of the disk: the next one is a new one.
+            match bytes.get_mut(window as usize) {
+                Some(bytes) => *bytes += extent.len,
+                None => bytes.push(extent.len),
+            }
+        }
+    }
+    let mut bytes = bytes.into_iter();
+    for list in &head.windows {
+        for id in lists::read(list, source)? {
+            each(id, bytes.next().unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
 fn damaged(problem: impl Into<String>) -> Error {
     Error::invalid("disk recipe", problem)
 }

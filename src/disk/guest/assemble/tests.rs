@@ -161,14 +161,12 @@ fn volumes_that_hold_each_other_end() {
 #[test]
 fn too_many_mounts_are_too_many() {
     let words: String = (0..MOUNTS_MAX + 5).map(|at| format!("m{at}/ ")).collect();
-    let mounts: String = (0..MOUNTS_MAX + 5).map(|at| format!("/m{at}=b ")).collect();
+    let mounts: String = (0..MOUNTS_MAX + 5).map(|at| format!("/m{at}=b{} ", at % 100)).collect();
     let mut nodes = MemoryNodes::new();
     let volume =
         |words: &str, nodes: &mut MemoryNodes| Volume { tree: tree_of(nodes, words), subvolumes: Vec::new() };
-    let volumes = HashMap::from([
-        ("r".to_owned(), volume(&words, &mut nodes)),
-        ("b".to_owned(), volume("x=1", &mut nodes)),
-    ]);
+    let mut volumes = HashMap::from([("r".to_owned(), volume(&words, &mut nodes))]);
+    volumes.extend((0..100).map(|at| (format!("b{at}"), volume("x=1", &mut nodes))));
     let mounts = mounts.split_whitespace().map(|word| {
         let (point, device) = word.split_once('=').unwrap();
         Mount { point: point.into(), device: device.into() }
@@ -177,4 +175,17 @@ fn too_many_mounts_are_too_many() {
     let assembled = assemble(&mut nodes, &os, &volumes).unwrap().unwrap();
     assert_eq!(assembled.ignored.len(), 5);
     assert_eq!(assembled.tree.bytes, MOUNTS_MAX as u64);
+}
+
+#[test]
+fn one_device_is_not_mounted_without_end() {
+    let words: String = (0..MOUNTS_OF_ONE_MAX + 1).map(|at| format!("m{at:02}/ ")).collect();
+    let mounts: String = (0..MOUNTS_OF_ONE_MAX + 1).map(|at| format!("/m{at:02}=b ")).collect();
+    let expected: Vec<String> = (0..MOUNTS_OF_ONE_MAX).map(|at| format!("/m{at:02} /m{at:02}/x")).collect();
+    check(
+        &[("r", &words), ("b", "x=1")],
+        &mounts,
+        &format!("{} /m{MOUNTS_OF_ONE_MAX}", expected.join(" ")),
+        &[&format!("/m{MOUNTS_OF_ONE_MAX} mounts the same once too often")],
+    );
 }

@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::path::shown;
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use text::Section;
 use text::Value;
@@ -81,7 +82,15 @@ pub fn volumes(disks: &[(String, Arc<dyn ReadAt>)]) -> Result<Volumes> {
         }
         devices.insert(label.id, disk);
     }
-    for (_, name, section) in groups.values() {
+    let mut names = HashSet::new();
+    for (id, (_, name, section)) in &groups {
+        if !names.insert(name) {
+            // Their volumes would have the same names.
+            found
+                .problems
+                .push(format!("volume group {name} is there twice: that of id {id} is kept as bytes"));
+            continue;
+        }
         if let Err(err) = group(name, section, &devices, &mut found) {
             found.problems.push(format!("volume group {name}: {err}"));
         }

@@ -68,6 +68,34 @@ fn every_block_of_every_volume_is_where_lvm_put_it() {
     assert_eq!(found.problems, [words]);
 }
 
+/// Two machines put beside each other: every id is another one, the names are the same.
+#[test]
+fn of_two_groups_of_one_name_one_is_read() {
+    let other_ids = |text: String| {
+        let lines = text.split('\n').map(|line| match line.trim_start().strip_prefix("id = \"") {
+            Some(id) => format!("id = \"{}{}", if id.starts_with('a') { 'b' } else { 'a' }, &id[1..]),
+            None => line.to_string(),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let mut others = with_text(other_ids);
+    for disk in &mut others {
+        let label = &mut disk[512..1_024];
+        // The id of the physical volume stands at the begin of its header, at offset 32.
+        label[32] = if label[32] == b'a' { b'b' } else { b'a' };
+        seal_label(label);
+    }
+    let alone = volumes(&named(others.clone())).unwrap();
+    assert_eq!(alone.volumes.len(), 4);
+    let both = volumes(&named([fixture(), others].concat())).unwrap();
+    assert_eq!(
+        both.volumes.iter().map(Volume::path).collect::<Vec<_>>(),
+        alone.volumes.iter().map(Volume::path).collect::<Vec<_>>()
+    );
+    let twice = |problem: &&String| problem.starts_with("volume group data_vg is there twice");
+    assert_eq!(both.problems.iter().filter(twice).count(), 1, "{:?}", both.problems);
+}
+
 #[test]
 fn a_missing_disk_costs_only_the_volumes_on_it() {
     let disks = named(fixture());
