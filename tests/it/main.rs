@@ -8,6 +8,7 @@ mod guestfs;
 mod help;
 mod interrupts;
 mod layering;
+mod machines;
 mod roundtrip;
 mod searches;
 mod sinks;

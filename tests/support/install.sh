@@ -16,10 +16,10 @@ test="$build $appliance skopeo umoci buildah podman runc attr acl libcap2-bin py
 # What makes disk images, partition tables and file systems, and says what is in them.
 test="$test fdisk gdisk e2fsprogs dosfstools mtools xfsprogs btrfs-progs ntfs-3g exfatprogs"
 test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
-# What made the fixtures in testdata/.
-testdata="$test libguestfs-tools"
+# What made the fixtures in testdata/, and makes the machines of `make slow`.
+testdata="$test libguestfs-tools mmdebstrap"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
-bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev libguestfs-tools cpio"
+bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev libguestfs-tools"
 # libFuzzer comes with the crate libfuzzer-sys, as C++ source.
 fuzz="$build g++"
 
