@@ -28,8 +28,8 @@ clippy: ## lints, warnings denied
 doc: ## build the docs, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
 
-slow: ## run the tests that take minutes too
-	@tests/support/install.sh test
+slow: ## run the tests that take minutes too, on machines made of real packages (root)
+	@tests/support/install.sh testdata
 	$(CARGO) test --release -- --include-ignored
 
 fuzz: ## fuzz each target for FUZZ_SECONDS (30) on stable Rust
@@ -44,8 +44,7 @@ bench: build ## compare with umoci, ostree, restic and composefs; writes tests/b
 
 bench-disks: build ## compare with tar, restic, qemu-img and virt-tar-out on VM disks; writes tests/bench/DISKS.md (root)
 	@tests/support/install.sh bench
-	@tests/bench/corpus.sh
-	@tests/bench/disks.sh
+	@testdata/make/machines.sh
 	@IMGIT=target/release/imgit tests/bench/disks.py --appliance
 
 bench-registry: build ## compare pull and push with skopeo and podman; writes tests/bench/REGISTRY.md

@@ -20,10 +20,10 @@ test="$test squashfs-tools genisoimage cryptsetup-bin util-linux"
 test="$test docker-registry apache2-utils openssl"
 # What compresses layers in the wild; of java, jib's, only what is there is tested.
 test="$test pigz golang-go"
-# What made the fixtures in testdata/.
-testdata="$test libguestfs-tools"
+# What made the fixtures in testdata/, and makes the machines of `make slow`.
+testdata="$test libguestfs-tools mmdebstrap"
 # Peers of `make bench`, and what composefs needs to be built. umoci and skopeo are above.
-bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev libguestfs-tools cpio"
+bench="$test mmdebstrap restic ostree libssl-dev libzstd-dev libguestfs-tools"
 # libFuzzer comes with the crate libfuzzer-sys, as C++ source.
 fuzz="$build g++"
 
