@@ -76,7 +76,7 @@ struct Pool {
 }
 
 impl PackWriter {
-    /// Begins a pack under `tmp/`. Nothing is visible before [`SealedPack::publish`].
+    /// Begins a pack under `tmp/`. Nothing is visible before [`SealedDraft::publish`].
     pub fn create(backend: &dyn Backend, class: Class, level: Option<i32>) -> Result<PackWriter> {
         let mut draft = backend.draft("pack")?;
         draft.append(&pack_header(class))?;
