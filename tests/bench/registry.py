@@ -140,6 +140,7 @@ def main():
     args = parser.parse_args()
     folder = BENCH / "registry"
     shutil.rmtree(folder, ignore_errors=True)
+    (BENCH / "state").mkdir(exist_ok=True)
     samples = {}
     with registry(folder / "server") as address:
         for tag in (1, 2):
